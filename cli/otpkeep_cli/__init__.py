@@ -1,0 +1,1 @@
+"""The otpkeep command line."""

@@ -1,0 +1,100 @@
+"""What can go wrong, as values a person can act on.
+
+Every error carries `message` (what happened and what is safe) and `hint` (what to do next), and a
+stable `kind` that programs may test. No error carries a secret: accounts are named by id.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OtpkeepError(Exception):
+    """The root of every error that otpkeep raises on purpose."""
+
+    kind: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Malformed(OtpkeepError):
+    """Bytes or text that do not follow their format."""
+
+    kind = "malformed"
+
+
+class UnknownVersion(OtpkeepError):
+    """Data of a newer format than this program reads."""
+
+    kind = "unknown-version"
+
+
+class NotAuthentic(OtpkeepError):
+    """A MAC, signature, certificate or hash that does not hold."""
+
+    kind = "not-authentic"
+
+
+class WrongPassphrase(OtpkeepError):
+    """A passphrase, recovery code or file password that opens nothing here."""
+
+    kind = "wrong-passphrase"
+
+
+class Locked(OtpkeepError):
+    """A key is needed and there is no way to ask for it."""
+
+    kind = "locked"
+
+
+class NotFound(OtpkeepError):
+    """An account, event, device or file that is not there."""
+
+    kind = "not-found"
+
+
+class Ambiguous(OtpkeepError):
+    """Words that fit several accounts, events or devices."""
+
+    kind = "ambiguous"
+
+
+class Usage(OtpkeepError):
+    """Words on the command line that make no request, or a confirmation that is missing."""
+
+    kind = "usage"
+
+
+class Refused(OtpkeepError):
+    """A well-formed request that would do harm, or that this state does not allow."""
+
+    kind = "refused"
+
+
+class Unreachable(OtpkeepError):
+    """The folder can't be reached, or is not the folder that it was."""
+
+    kind = "folder-unreachable"
+
+
+class IntegrityProblem(OtpkeepError):
+    """Something in the folder or the store is damaged, forged or missing."""
+
+    kind = "integrity"
+
+
+class Busy(OtpkeepError):
+    """Another process holds the store and does not answer."""
+
+    kind = "busy"
+
+
+def by_kind(kind: str, message: str, hint: str) -> OtpkeepError:
+    """Return the error of that `kind`, or the root error for an unknown one."""
+    for cls in OtpkeepError.__subclasses__():
+        if cls.kind == kind:
+            return cls(message, hint)
+    return OtpkeepError(message, hint)
