@@ -6,7 +6,8 @@ stable `kind` that programs may test. No error carries a secret: accounts are na
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class OtpkeepError(Exception):
@@ -14,10 +15,12 @@ class OtpkeepError(Exception):
 
     kind: ClassVar[str] = "failed"
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", data: Mapping[str, Any] | None = None) -> None:
+        """Keep what to say, what to do next, and in `data` what only the asking person may see."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.data = dict(data or {})
 
 
 class Malformed(OtpkeepError):
@@ -92,9 +95,9 @@ class Busy(OtpkeepError):
     kind = "busy"
 
 
-def by_kind(kind: str, message: str, hint: str) -> OtpkeepError:
+def by_kind(kind: str, message: str, hint: str, data: Mapping[str, Any]) -> OtpkeepError:
     """Return the error of that `kind`, or the root error for an unknown one."""
     for cls in OtpkeepError.__subclasses__():
         if cls.kind == kind:
-            return cls(message, hint)
-    return OtpkeepError(message, hint)
+            return cls(message, hint, data)
+    return OtpkeepError(message, hint, data)

@@ -1,0 +1,59 @@
+"""What the folder and its file system can do to us, in words: the cause, what is safe, what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from otpkeep_protocol.errors import Malformed, Refused, Unreachable
+
+_HINTS = {
+    errno.ENOENT: "Mount the disk or start the cloud program; if the folder moved: otpkeep folder DIR.",
+    errno.ENOTDIR: "Something else has that name; name the folder with: otpkeep folder DIR.",
+    errno.ELOOP: "The links there lead in a circle; name the folder with: otpkeep folder DIR.",
+    errno.EACCES: "Give your user the right to read and write there (chmod u+rwx on the folder).",
+    errno.EPERM: "Give your user the right to read and write there (chmod u+rwx on the folder).",
+    errno.ENOSPC: "The disk is full: free some space there; the next look tries again.",
+    errno.EDQUOT: "Your quota there is used up: free some space; the next look tries again.",
+    errno.EROFS: "It is mounted read-only: mount it for writing; a disk with errors may do that by itself.",
+    errno.EIO: "The disk or the connection to it fails: check it before you rely on this folder.",
+    errno.EMFILE: "Too many files are open: restart otpkeep; the next look tries again.",
+    errno.ENFILE: "The whole system has too many files open; the next look tries again.",
+    errno.ESTALE: "The server has forgotten this mount: mount it again.",
+    errno.ENOTCONN: "The program behind this mount has ended: start it, or mount it again.",
+}
+
+
+def unreachable(path: Path, error: OSError) -> Unreachable:
+    """Say that the folder can't be used, why, and what to do about that cause."""
+    number = error.errno or 0
+    cause = f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
+    return Unreachable(
+        f"The folder {path} can't be used: {cause}. What you saved is safe on this device.",
+        _HINTS.get(number, "Check the folder and the cloud program; the next look tries again."),
+    )
+
+
+def oversized(name: str) -> Malformed:
+    """Say that a file is larger than any that otpkeep writes."""
+    return Malformed(
+        f"{name} is larger than any file of otpkeep. It was not read; nothing else is affected.",
+        "If it is not yours, move it out of the folder.",
+    )
+
+
+def denied(name: str) -> Refused:
+    """Say that the rights of one file keep it from us."""
+    return Refused(
+        f"The system does not let this user read {name}. Nothing else is affected.",
+        "Give your user the right to read it (chmod u+r), or move it out of the folder if it is not yours.",
+    )
+
+
+def not_read_back(name: str) -> Unreachable:
+    """Say that a file did not stay as it was written."""
+    return Unreachable(
+        f"{name} was written and does not read back the same. What you saved is safe on this device.",
+        "Check the disk, and whether another program changes files in this folder.",
+    )

@@ -1,0 +1,110 @@
+"""Aegis vault files, plain and encrypted (docs/vault.md of beemdevelopment/Aegis, content versions 1 to 3).
+
+Groups become tags and the uuid becomes the identity. Usage counts and last-used times are no edits and are
+not looked at. `aegis_entries` and `aegis_export` know the entries, `aegis_crypto` the encryption; here is
+the file around them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from otpkeep_daemon.formats import aegis_crypto
+from otpkeep_daemon.formats.aegis_crypto import NONCE, Random
+from otpkeep_daemon.formats.aegis_entries import read_db
+from otpkeep_daemon.formats.aegis_export import write_db
+from otpkeep_daemon.formats.entry import Parsed, Written
+from otpkeep_protocol.account import Account
+from otpkeep_protocol.errors import Locked, Malformed, UnknownVersion
+
+PLAIN = "aegis"
+ENCRYPTED = "aegis-encrypted"
+VERSION = 1
+"""Of the file; that of its content is `aegis_entries.VERSIONS`."""
+
+Accounts = Sequence[tuple[bytes, Account]]
+
+
+def sniff(data: bytes) -> bool:
+    """Return whether `data` looks like an Aegis file, without parsing it."""
+    return data.lstrip()[:1] == b"{" and b'"header"' in data and b'"db"' in data
+
+
+def read(data: bytes, passphrase: Callable[[], str] | None) -> Parsed:
+    """Return the accounts of a plain or encrypted file; `passphrase` is asked once, if it is needed.
+
+    Raises Malformed, UnknownVersion, NotAuthentic, Refused, Locked (no `passphrase` to ask) or WrongPassphrase.
+    """
+    outer = _object(_json(data), "the file")
+    if outer.get("version") != VERSION:
+        raise UnknownVersion("this Aegis file has a version other than 1", "update otpkeep")
+    header = _object(outer.get("header"), "the header")
+    if header.get("slots") is None and header.get("params") is None:
+        return read_db(PLAIN, _object(outer.get("db"), "db"))
+    return read_db(ENCRYPTED, _object(_json(_decrypted(header, outer.get("db"), passphrase)), "db"))
+
+
+def write_plain(accounts: Accounts) -> Written:
+    """Return a plain file of (id, account) pairs."""
+    db, left_out = write_db(accounts)
+    outer = {"version": VERSION, "header": {"slots": None, "params": None}, "db": db}
+    return Written(_dump(outer, 4), left_out)
+
+
+def write_encrypted(accounts: Accounts, passphrase: str, random: Random) -> Written:
+    """Return a file of (id, account) pairs under a fresh master key and `passphrase` (taken in NFC)."""
+    master_key = random(aegis_crypto.KEY)
+    slot = aegis_crypto.password_slot(master_key, passphrase, random)
+    return write_with_master_key(accounts, master_key, slot, random)
+
+
+def write_with_master_key(
+    accounts: Accounts, master_key: bytes, slot: Mapping[str, object], random: Random
+) -> Written:
+    """Return a file encrypted under `master_key` (32 bytes), opened by the password of `slot`.
+
+    `slot` is what `aegis_crypto.password_slot` made, so no passphrase is needed here. `random` gives the nonce.
+    """
+    db, left_out = write_db(accounts)
+    nonce = random(NONCE)
+    sealed, tag = aegis_crypto.seal(master_key, nonce, _dump(db, None))
+    header = {
+        "slots": [aegis_crypto.slot_header(slot)],
+        "params": {"nonce": nonce.hex(), "tag": tag.hex()},
+    }
+    outer = {"version": VERSION, "header": header, "db": base64.b64encode(sealed).decode()}
+    return Written(_dump(outer, 4), left_out)
+
+
+def _decrypted(header: Mapping[str, object], db: object, passphrase: Callable[[], str] | None) -> bytes:
+    try:
+        sealed = base64.b64decode(db if isinstance(db, str) else "", validate=True)
+    except ValueError:
+        sealed = b""
+    if not sealed:
+        raise Malformed("the encrypted db is not base64", "use another copy of the export")
+    if passphrase is None:
+        raise Locked("this Aegis file is encrypted", "give its password with --passphrase-file")
+    master_key = aegis_crypto.unwrap(header.get("slots"), aegis_crypto.spellings(passphrase()))
+    return aegis_crypto.open_db(master_key, header.get("params"), sealed)
+
+
+def _json(data: bytes) -> object:
+    """Return the value of JSON bytes; raises Malformed, also for nesting that would exhaust the stack."""
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Malformed("the file is not valid JSON", "use another copy of the export") from None
+    return value
+
+
+def _object(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not a JSON object")
+    return value
+
+
+def _dump(value: object, indent: int | None) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode()

@@ -1,0 +1,52 @@
+"""What reading and writing a format returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from otpkeep_protocol.account import Account
+
+MAX_INPUT = 64 * 1024 * 1024
+"""Bytes that any reader accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One account of a file.
+
+    `identity` is (format, the entry's own id there) where the format has one (SPEC §3), else None.
+    `label` says where in the file it stands, such as "entry 3" or "line 7", and names nothing secret.
+    """
+
+    account: Account
+    identity: tuple[str, str] | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An entry, or a part of one, that was left out, and why; `entry` is a label or an account id in hex."""
+
+    entry: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file that was read. `unmapped` names what its entries hold beyond what an account can."""
+
+    format: str
+    entries: tuple[Entry, ...]
+    skipped: tuple[Skipped, ...]
+    unmapped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Written:
+    """An export: its bytes, and what the format could not hold."""
+
+    data: bytes
+    left_out: tuple[Skipped, ...]
+
+    def __repr__(self) -> str:
+        return f"Written({len(self.data)} bytes)"

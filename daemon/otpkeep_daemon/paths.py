@@ -1,0 +1,106 @@
+"""Where the files of one device live. The only user of platformdirs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from otpkeep_protocol.errors import Refused
+
+_NAME = "otpkeep"
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The absolute places of one device: three directories, and fixed names in them."""
+
+    config_dir: Path
+    data: Path
+    runtime: Path
+    """Holds the socket; gone after a restart of the machine where the platform does that."""
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Paths:
+        """Return the places for `OTPKEEP_HOME` (`~` is expanded) if it is set, else the platform's own.
+
+        The platform's own are read from the real environment, since platformdirs knows no other. It warns
+        where it has to take another runtime directory than XDG names; cron and su make that ordinary.
+        """
+        if home := env.get("OTPKEEP_HOME"):
+            root = Path(home).expanduser().absolute()
+            return cls(root, root, root)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runtime = platformdirs.user_runtime_path(_NAME, appauthor=False)
+        return cls(
+            platformdirs.user_config_path(_NAME, appauthor=False),
+            platformdirs.user_data_path(_NAME, appauthor=False),
+            runtime,
+        )
+
+    @property
+    def config(self) -> Path:
+        """The settings (TOML); absent until somebody writes one."""
+        return self.config_dir / "config.toml"
+
+    @property
+    def store(self) -> Path:
+        """The local truth (SQLite)."""
+        return self.data / "store.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock says who may write the store."""
+        return self.data / "store.lock"
+
+    @property
+    def own_vault(self) -> Path:
+        """The encrypted export that is always current (SPEC §9)."""
+        return self.data / "vault.aegis.json"
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's Unix socket."""
+        return self.runtime / "control.sock"
+
+    def prepare(self) -> None:
+        """Make the directories, for this user alone; Refused if others could change what is in them."""
+        for directory in dict.fromkeys((self.config_dir, self.data, self.runtime)):
+            _make_private(directory)
+            _check_private(directory)
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory and what leads to it, 0700 all; one that exists keeps its mode."""
+    try:
+        for missing in reversed([p for p in (directory, *directory.parents) if not p.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"The directory {directory} can't be made: {error.strerror}.",
+            "Make it yourself, or set OTPKEEP_HOME to a directory of yours.",
+        ) from error
+
+
+def _check_private(directory: Path) -> None:
+    """Refuse a directory in which another user could exchange the store or the socket."""
+    status = directory.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise Refused(f"{directory} is not a directory.", "Move it away, or set OTPKEEP_HOME.")
+    if status.st_uid != os.geteuid():
+        raise Refused(
+            f"The directory {directory} belongs to another user, who could change what is in it.",
+            "Set OTPKEEP_HOME to a directory of yours.",
+        )
+    if status.st_mode & _WRITABLE_BY_OTHERS:
+        raise Refused(
+            f"Other users may write in the directory {directory}, and so exchange what is in it.",
+            f"chmod go-w {directory}",
+        )

@@ -1,0 +1,142 @@
+"""Hints that the folder changed. A hint says only "look again", and may fail to come: the timed look is the truth."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import (
+    DirDeletedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from otpkeep_daemon.debounce import Debounce
+from otpkeep_protocol.naming import NameKind, classify
+
+_log = logging.getLogger(__name__)
+
+_PASSED_OVER = (NameKind.TEMPORARY, NameKind.README)
+
+# Opening and closing after reading are not among them: our own looks would prompt looks for ever.
+_CHANGES: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirDeletedEvent,
+]
+
+
+class Watcher:
+    """Watches one directory, not those in it, and calls `on_hint` soon after something in it changed.
+
+    Changes under names that a look passes over prompt nothing. `on_hint` comes from another thread, once
+    for changes that follow each other within `quiet_s` seconds, at most `limit_s` after the first; it must
+    not raise. The directory may be missing, or go and come back: `rearm` is called by every timed look.
+    """
+
+    def __init__(
+        self, directory: Path, on_hint: Callable[[], None], *, quiet_s: float = 0.05, limit_s: float = 0.25
+    ) -> None:
+        self._directory = directory
+        self._on_hint = on_hint
+        self._quiet = quiet_s
+        self._limit = limit_s
+        self._lock = threading.Lock()
+        self._debounce: Debounce | None = None
+        self._observer: BaseObserver | None = None
+        self._watched: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        """Begin to watch; no error if the directory is missing or the system allows no more watches."""
+        with self._lock:
+            if self._debounce is None:
+                self._debounce = Debounce(self._on_hint, self._quiet, self._limit)
+                self._arm(self._debounce)
+
+    def stop(self) -> None:
+        """End watching; no hint comes after this returns. Not to be called from `on_hint`."""
+        with self._lock:
+            self._disarm()
+            if self._debounce is not None:
+                self._debounce.close()
+                self._debounce = None
+
+    def rearm(self) -> None:
+        """Watch anew if what the path names is another directory now, or watching has ended by itself.
+
+        watchdog falls silent, thread alive, when its directory is removed and made again.
+        """
+        with self._lock:
+            if self._debounce is None or (self._alive() and self._watched == _identity(self._directory)):
+                return
+            self._disarm()
+            self._arm(self._debounce)
+
+    @property
+    def armed(self) -> bool:
+        """Whether hints can be expected at present."""
+        with self._lock:
+            return self._alive()
+
+    def _alive(self) -> bool:
+        """Say whether the observer and its watch both live: the inode of a new directory may be the old one's."""
+        observer = self._observer
+        if observer is None or not observer.is_alive():
+            return False
+        return bool(observer.emitters) and all(emitter.is_alive() for emitter in observer.emitters)
+
+    def _arm(self, debounce: Debounce) -> None:
+        self._watched = _identity(self._directory)
+        if self._watched is None:
+            return
+        observer = Observer()
+        try:
+            # The real path: watchdog does not follow a link, and the folder may be one.
+            path = os.path.realpath(self._directory)
+            observer.schedule(_Changes(debounce.touch), path, event_filter=_CHANGES)
+            observer.start()
+        except OSError as error:
+            _log.warning("No hints about changes in %s: %s", self._directory, error.strerror)
+            return
+        self._observer = observer
+
+    def _disarm(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+
+class _Changes(FileSystemEventHandler):
+    """Touches once for each event that a look could see the effect of."""
+
+    def __init__(self, touch: Callable[[], None]) -> None:
+        self._touch = touch
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Judge an event by the names in it: a move out of a temporary name counts."""
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if any(classify(Path(path).name) not in _PASSED_OVER for path in paths):
+            self._touch()
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Return device and inode of the directory; None if there is none to be seen."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if directory.is_dir() else None

@@ -1,0 +1,202 @@
+"""What is known of each writer's chain: what is held, what is missing, where it forks (SPEC §7).
+
+    held     1 ── 2 ── 3           6 ── 7        → `seen` pieces 1…3 and 6…7
+    missing                4 ── 5                → waiting for 2 events
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from otpkeep_protocol.context import Context, Forks, Link, from_pieces, pieces_of
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import Dot, Piece, WriterId
+
+
+@dataclass(slots=True)
+class Chain:
+    """One writer: a hash for each known seq, the held seqs, and the links once it forked."""
+
+    hashes: dict[int, bytes] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
+    opaque: set[int] = field(default_factory=set)
+    last: int = 0
+    links: dict[bytes, Link] | None = None
+    tip_seen: tuple[Piece, ...] = ()
+    tip_seq: int = 0
+    tip_wall: int = 0
+
+    def note(self, seq: int, digest: bytes) -> bool:
+        """Take in that `seq` has this 16-byte hash. Return True if that made, or extends, a fork."""
+        self.last = max(self.last, seq)
+        if self.hashes.setdefault(seq, digest) == digest and self.links is None:
+            return False
+        if self.links is None:
+            self._fork()
+        assert self.links is not None
+        if digest in self.links:
+            return False
+        self.links[digest] = Link(seq, None, held=False)
+        return True
+
+    def hold(self, dot: Dot, prev: bytes | None) -> bool:
+        """Take in a held event. Return True if knowledge of a fork changed."""
+        changed = self.note(dot.seq, dot.hash)
+        if prev is not None:
+            changed |= self.note(dot.seq - 1, prev)
+        self.held.add(dot.seq)
+        if self.links is not None:
+            link = Link(dot.seq, prev, held=True)
+            changed |= self.links.get(dot.hash) != link
+            self.links[dot.hash] = link
+        return changed
+
+    def _fork(self) -> None:
+        hashes, held = self.hashes, self.held
+        self.links = {
+            digest: Link(seq, hashes.get(seq - 1) if seq in held else None, seq in held)
+            for seq, digest in hashes.items()
+        }
+
+    def holds(self, dot: Dot) -> bool:
+        """Tell whether this very event is held."""
+        if self.links is not None:
+            link = self.links.get(dot.hash)
+            return link is not None and link.held
+        return dot.seq in self.held and self.hashes[dot.seq] == dot.hash
+
+    def pieces(self, writer: WriterId) -> list[Piece]:
+        """Return the unbroken held runs, each with the hash of its last event."""
+        if self.links is not None:
+            return self._branch_pieces(writer, self.links)
+        runs: list[Piece] = []
+        for seq in sorted(self.held):
+            first = runs.pop().first if runs and runs[-1].last == seq - 1 else seq
+            runs.append(Piece(writer, first, seq, self.hashes[seq]))
+        return runs
+
+    def _branch_pieces(self, writer: WriterId, links: dict[bytes, Link]) -> list[Piece]:
+        held = {digest for digest, link in links.items() if link.held}
+        parents = {links[digest].prev for digest in held}
+        runs = []
+        for tip in held - parents:
+            first, at = links[tip].seq, links[tip].prev
+            while at in held:
+                first, at = links[at].seq, links[at].prev
+            runs.append(Piece(writer, first, links[tip].seq, tip))
+        return runs
+
+
+class Chains:
+    """All writers of a vault. Grows by `add`; everything else is a question."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._chains: dict[WriterId, Chain] = {}
+        self._clock = 0
+        self._count = 0
+        self._ahead: list[int] = []
+        self._seen: Context | None = None
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> bool:
+        """Take in an event. Return True if knowledge of forks changed, so that states must be folded anew."""
+        dot = event.dot
+        chain = self._chain(dot.writer)
+        if not event.held:
+            self._count += dot.seq not in chain.opaque
+            chain.opaque.add(dot.seq)
+            return chain.note(dot.seq, dot.hash)
+        if chain.holds(dot):
+            return False
+        changed = chain.hold(dot, event.prev[:16] if event.prev is not None else None)
+        for piece in event.seen:
+            changed |= self._chain(piece.writer).note(piece.last, piece.hash)
+        if dot.seq >= chain.tip_seq:
+            chain.tip_seq, chain.tip_seen, chain.tip_wall = dot.seq, event.seen, event.wall
+        self._tick(event.lamport)
+        self._extend(dot, changed)
+        return changed
+
+    def note_seen(self, writer: WriterId, seen: tuple[Piece, ...], wall: int) -> bool:
+        """Take in a beat. Return True if knowledge of forks changed."""
+        chain = self._chain(writer)
+        if wall >= chain.tip_wall:
+            chain.tip_seen, chain.tip_wall = seen, wall
+        changed = False
+        for piece in seen:
+            changed |= self._chain(piece.writer).note(piece.last, piece.hash)
+        if changed:
+            self._seen = None
+        return changed
+
+    def holds(self, dot: Dot) -> bool:
+        """Tell whether this very event is held."""
+        chain = self._chains.get(dot.writer)
+        return chain is not None and chain.holds(dot)
+
+    def seen(self) -> tuple[Piece, ...]:
+        """Return the pieces that an event written now would list, ascending."""
+        return tuple(pieces_of(self.context()))
+
+    def context(self) -> Context:
+        """Return all that is held, as a context."""
+        if self._seen is None:
+            pieces = [piece for writer, chain in self._chains.items() for piece in chain.pieces(writer)]
+            self._seen = from_pieces(pieces, self.forks)
+        return self._seen
+
+    @property
+    def clock(self) -> int:
+        """The greatest lamport of a held event that is not above the number of held events."""
+        return self._clock
+
+    @property
+    def forks(self) -> Forks:
+        """The links of the forked writers, as contexts need them."""
+        return {writer: chain.links for writer, chain in self._chains.items() if chain.links is not None}
+
+    def missing(self) -> dict[WriterId, int]:
+        """Return, for each writer with gaps, how many events are known to exist and are not held."""
+        counts = {w: c.last - len(c.held | c.opaque) for w, c in self._chains.items()}
+        return {writer: count for writer, count in counts.items() if count > 0}
+
+    def last_known(self, writer: WriterId) -> int:
+        """Return the highest seq that anything names of `writer`, 0 if nothing does."""
+        chain = self._chains.get(writer)
+        return chain.last if chain is not None else 0
+
+    def last_seen_by(self, writer: WriterId) -> tuple[Context, int]:
+        """Return what `writer` had seen at its latest event or beat, and the wall time (ms) of that."""
+        chain = self._chains.get(writer, Chain())
+        return from_pieces(chain.tip_seen, self.forks), chain.tip_wall
+
+    def writers(self) -> list[WriterId]:
+        """Return every writer that is held or named, ascending."""
+        return sorted(self._chains)
+
+    def _chain(self, writer: WriterId) -> Chain:
+        chain = self._chains.get(writer)
+        if chain is None:
+            chain = self._chains[writer] = Chain()
+        return chain
+
+    def _tick(self, lamport: int) -> None:
+        self._count += 1
+        heapq.heappush(self._ahead, lamport)
+        while self._ahead and self._ahead[0] <= self._count:
+            self._clock = max(self._clock, heapq.heappop(self._ahead))
+
+    def _extend(self, dot: Dot, changed: bool) -> None:
+        """Keep the cached context up to date in the common case, the next event of an unforked writer."""
+        if changed or self._seen is None:
+            self._seen = None
+            return
+        chain, pieces = self._chains[dot.writer], self._seen.get(dot.writer)
+        grown = Piece(dot.writer, pieces[-1].first if pieces else dot.seq, dot.seq, dot.hash)
+        if chain.links is None and (pieces is None or (len(pieces) == 1 and pieces[0].last == dot.seq - 1)):
+            self._seen[dot.writer] = (grown,)
+        else:
+            self._seen = None

@@ -1,0 +1,188 @@
+"""What is inside a sealed file: a run of events, a beat or a snapshot, with who vouches for it (SPEC §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from otpkeep_protocol import events, wire
+from otpkeep_protocol.errors import Malformed, NotAuthentic
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import DeviceId, Piece, VaultId, WriterId, device_id, sha256, writer_id
+from otpkeep_protocol.keyring import Keyring, public_key
+from otpkeep_protocol.rules import check_pieces, is_bytes, is_certificate
+from otpkeep_protocol.sealing import CONTENT_LIMIT
+from otpkeep_protocol.statements import check_certificate, check_signature, sign
+
+Pair: TypeAlias = tuple[bytes, bytes | None]
+"""An event as stored: envelope, and body or None."""
+
+_KEYS = {"kind", "device", "nonce", "certificate", "payload", "signature"}
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The device that signs: its private seed, the nonce of its writer, its certificate."""
+
+    seed: bytes = field(repr=False)
+    nonce: bytes
+    certificate: list[bytes]
+
+    @property
+    def public_key(self) -> bytes:
+        """The device's Ed25519 public key."""
+        return public_key(self.seed)
+
+    @property
+    def device(self) -> DeviceId:
+        """The device's id."""
+        return device_id(self.public_key)
+
+    @property
+    def writer(self) -> WriterId:
+        """The id of the device's current writer."""
+        return writer_id(self.public_key, self.nonce)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Events of one writer, in order."""
+
+    device: DeviceId
+    writer: WriterId
+    events: tuple[Event, ...]
+    pairs: tuple[Pair, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a device had seen at a wall time (ms)."""
+
+    device: DeviceId
+    writer: WriterId
+    wall: int
+    seen: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The encoded state of what a device had seen: a cache, never evidence."""
+
+    device: DeviceId
+    writer: WriterId
+    state: bytes = field(repr=False)
+    seen: tuple[Piece, ...]
+
+
+Content: TypeAlias = Run | Beat | Snapshot
+
+
+def make_run(author: Author, vault: VaultId, pairs: Sequence[Pair]) -> bytes:
+    """Return the content of a run of the author's own events, given in order."""
+    last = events.reread(*pairs[-1])
+    return _make(author, vault, "run", [list(pair) for pair in pairs], [last.dot.writer, last.dot.seq, last.hash])
+
+
+def make_beat(author: Author, vault: VaultId, wall: int, seen: Sequence[Piece]) -> bytes:
+    """Return the content of a beat."""
+    pieces = [list(piece) for piece in seen]
+    return _make(author, vault, "beat", {"wall": wall, "seen": pieces}, [wall, pieces])
+
+
+def read(data: bytes, keyring: Keyring) -> Content:
+    """Return content from outside, with every signature, certificate, hash and chain link checked.
+
+    Malformed if it breaks the format; NotAuthentic if nobody whom the admin admitted vouches for it.
+    """
+    value = wire.decode(data, CONTENT_LIMIT)
+    _check_form(value)
+    check_certificate(value["certificate"], value["device"], keyring)
+    device, writer = device_id(value["device"]), writer_id(value["device"], value["nonce"])
+    content, asserted = _READERS[value["kind"]](device, writer, value["payload"], keyring.vault)
+    message = _message(keyring.vault, value["kind"], asserted)
+    check_signature(value["device"], value["signature"], message, f"a {value['kind']}")
+    return content
+
+
+def reread(data: bytes) -> list[Event]:
+    """Return the events of a run that once passed `read` and had no problem; no events for other content."""
+    value = wire.unpack(data)
+    if value["kind"] != "run":
+        return []
+    return [events.reread(envelope, body) for envelope, body in value["payload"]]
+
+
+def _make(author: Author, vault: VaultId, kind: str, payload: Any, asserted: list[Any]) -> bytes:
+    return wire.encode(
+        {
+            "kind": kind,
+            "device": author.public_key,
+            "nonce": author.nonce,
+            "certificate": author.certificate,
+            "payload": payload,
+            "signature": sign(author.seed, _message(vault, kind, asserted)),
+        }
+    )
+
+
+def _message(vault: VaultId, kind: str, asserted: list[Any]) -> bytes:
+    return b"otpkeep/v1/content" + wire.encode([vault, kind, *asserted])
+
+
+def _check_form(value: Any) -> None:
+    if not isinstance(value, dict) or value.keys() != _KEYS:
+        raise Malformed("content with other keys than it should have")
+    if value["kind"] not in _READERS:
+        raise Malformed("content of unknown kind")
+    if not is_bytes(value["device"], 32) or not is_bytes(value["nonce"], 16):
+        raise Malformed("content without its device and writer")
+    if not is_certificate(value["certificate"]) or not is_bytes(value["signature"], 64):
+        raise Malformed("content without certificate and signature")
+
+
+def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) -> tuple[Run, list[Any]]:
+    if type(payload) is not list or not payload or not all(_is_pair(pair) for pair in payload):
+        raise Malformed("a run that is not an array of events")
+    run = tuple([events.read(envelope, body, vault) for envelope, body in payload])
+    for before, event in zip(run, run[1:], strict=False):
+        if event.dot.seq != before.dot.seq + 1 or event.prev != before.hash:
+            raise NotAuthentic("a run whose events do not follow each other")
+    if any(event.dot.writer != writer for event in run):
+        raise NotAuthentic("a run of events by another writer than its file says")
+    last = run[-1]
+    pairs = tuple((envelope, body) for envelope, body in payload)
+    return Run(device, writer, run, pairs), [last.dot.writer, last.dot.seq, last.hash]
+
+
+def _is_pair(pair: Any) -> bool:
+    return (
+        type(pair) is list
+        and len(pair) == 2
+        and type(pair[0]) is bytes
+        and (pair[1] is None or type(pair[1]) is bytes)
+    )
+
+
+def _read_beat(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId) -> tuple[Beat, list[Any]]:
+    if type(payload) is not dict or payload.keys() != {"wall", "seen"}:
+        raise Malformed("a beat with other keys than it should have")
+    wall, seen = payload["wall"], _read_pieces(payload["seen"])
+    if type(wall) is not int or wall < 0:
+        raise Malformed("a beat without its time")
+    return Beat(device, writer, wall, seen), [wall, payload["seen"]]
+
+
+def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId) -> tuple[Snapshot, list[Any]]:
+    if type(payload) is not dict or payload.keys() != {"state", "seen"} or type(payload["state"]) is not bytes:
+        raise Malformed("a snapshot with other keys than it should have")
+    seen = _read_pieces(payload["seen"])
+    return Snapshot(device, writer, payload["state"], seen), [sha256(payload["state"]), payload["seen"]]
+
+
+def _read_pieces(pieces: Any) -> tuple[Piece, ...]:
+    check_pieces(pieces)
+    return tuple(Piece(*piece) for piece in pieces)
+
+
+_READERS = {"run": _read_run, "beat": _read_beat, "snapshot": _read_snapshot}

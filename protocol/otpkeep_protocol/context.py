@@ -1,0 +1,107 @@
+"""Causal contexts: which events were seen (SPEC §6 and §7).
+
+A context maps a writer to its pieces. For a writer with one chain, pieces unite as intervals. For a forked one
+they are kept apart, and a dot is not covered when held links prove it to lie on another branch:
+
+    1 ── 2 ── 3a ── 4a      a piece 1…4 ending in 4a covers 3a, and not 3b
+          └── 3b
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from otpkeep_protocol.ids import Dot, Piece, WriterId
+
+Context: TypeAlias = dict[WriterId, tuple[Piece, ...]]
+
+
+class Link(NamedTuple):
+    """A known event of a forked writer; `prev` is the 16-byte hash before it, None for the first or if not held."""
+
+    seq: int
+    prev: bytes | None
+    held: bool
+
+
+Forks: TypeAlias = Mapping[WriterId, Mapping[bytes, Link]]
+"""For each forked writer, the links of its known events by 16-byte hash; other writers are absent."""
+
+NO_FORKS: Forks = {}
+
+
+def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> None:
+    """Add `pieces` to `context`, which stays in its one canonical form."""
+    for piece in pieces:
+        writer = piece.writer
+        old = context.get(writer)
+        if old is None:
+            context[writer] = (piece,)
+        elif writer in forks:
+            context[writer] = _maximal({*old, piece}, forks[writer])
+        elif len(old) == 1 and old[0].first <= piece.first and piece.last <= old[0].last:
+            continue
+        else:
+            context[writer] = _intervals((*old, piece))
+
+
+def covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:
+    """Tell whether `dot` is among what `context` has seen."""
+    pieces = context.get(dot.writer)
+    if pieces is None:
+        return False
+    links = forks.get(dot.writer)
+    for piece in pieces:
+        if piece.first <= dot.seq <= piece.last:
+            if links is None:
+                return True
+            ancestor = _ancestor(links, piece.hash, piece.last, dot.seq)
+            if ancestor is None or ancestor == dot.hash:
+                return True
+    return False
+
+
+def pieces_of(context: Context) -> list[Piece]:
+    """Return all pieces of `context`, ascending."""
+    return sorted(piece for pieces in context.values() for piece in pieces)
+
+
+def from_pieces(pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> Context:
+    """Return the context of `pieces`."""
+    context: Context = {}
+    unite(context, pieces, forks)
+    return context
+
+
+def _intervals(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """Unite overlapping and touching pieces of one unforked chain."""
+    merged: list[Piece] = []
+    for piece in sorted(pieces):
+        if merged and piece.first <= merged[-1].last + 1:
+            end = max(merged[-1], piece, key=lambda p: p.last)
+            merged[-1] = Piece(piece.writer, merged[-1].first, end.last, end.hash)
+        else:
+            merged.append(piece)
+    return tuple(merged)
+
+
+def _maximal(pieces: set[Piece], links: Mapping[bytes, Link]) -> tuple[Piece, ...]:
+    """Return `pieces` without those contained in another that provably descends from them."""
+    return tuple(sorted(p for p in pieces if not any(_contains(q, p, links) for q in pieces if q != p)))
+
+
+def _contains(outer: Piece, inner: Piece, links: Mapping[bytes, Link]) -> bool:
+    if outer.first > inner.first or outer.last < inner.last:
+        return False
+    return _ancestor(links, outer.hash, outer.last, inner.last) == inner.hash
+
+
+def _ancestor(links: Mapping[bytes, Link], tip: bytes, seq: int, target: int) -> bytes | None:
+    """Walk back from the event `tip` at `seq` to `target`; return the hash there, None where a link is not held."""
+    while seq > target:
+        link = links.get(tip)
+        if link is None or link.prev is None:
+            return None
+        tip, seq = link.prev, seq - 1
+    return tip

@@ -1,0 +1,221 @@
+"""The state: registers with causal contexts, one set of them for each subject (SPEC §6).
+
+Laws, held by tests: any order, repetition or holes of the same events give byte-identical `encode`; `join` is
+associative, commutative and idempotent; joining states equals folding the union of their events.
+
+    apply(register, event):  context ∪= event.seen
+                             dots    −= what the context covers
+                             dots    += the event's own dot, unless covered
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from otpkeep_protocol import wire
+from otpkeep_protocol.context import NO_FORKS, Context, Forks, covers, pieces_of, unite
+from otpkeep_protocol.errors import Malformed
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import Dot, Piece
+
+LIVE = "live"
+STATE_LIMIT = 67_108_864
+STATE_DEPTH = 24
+"""Deeper than an event may be, so that every value of an event fits into a state."""
+
+
+class Written(NamedTuple):
+    """What one event wrote into a register; not `known` if its body was dropped."""
+
+    wall: int
+    weak: bool
+    value: wire.Value
+    known: bool
+
+
+class Candidate(NamedTuple):
+    """A surviving value of a register and the event it came from."""
+
+    dot: Dot
+    written: Written
+
+
+@dataclass(slots=True)
+class Register:
+    """The surviving writes of one field, and all that was seen by anyone who wrote it."""
+
+    dots: dict[Dot, Written] = field(default_factory=dict)
+    context: Context = field(default_factory=dict)
+
+    def write(self, event: Event, written: Written | None, forks: Forks) -> None:
+        """Apply an event that writes this register; `written` is None for a delete."""
+        unite(self.context, event.seen, forks)
+        if self.dots:
+            self._prune(forks)
+        if written is not None and not covers(self.context, event.dot, forks):
+            old = self.dots.get(event.dot)
+            if old is None or not old.known:
+                self.dots[event.dot] = written
+
+    def join(self, other: Register, forks: Forks) -> None:
+        """Take in another state of this register."""
+        for pieces in other.context.values():
+            unite(self.context, pieces, forks)
+        for dot, written in other.dots.items():
+            old = self.dots.get(dot)
+            if old is None or not old.known:
+                self.dots[dot] = written
+        self._prune(forks)
+
+    def _prune(self, forks: Forks) -> None:
+        for dot in [dot for dot in self.dots if covers(self.context, dot, forks)]:
+            del self.dots[dot]
+
+    def ranked(self) -> list[Candidate]:
+        """Return the survivors, the winner first."""
+        order = sorted(self.dots.items(), key=lambda item: _rank(item[1], item[0]), reverse=True)
+        return [Candidate(dot, written) for dot, written in order]
+
+    def winner(self) -> Candidate | None:
+        """Return the survivor that is shown, None if the register is empty."""
+        if not self.dots:
+            return None
+        dot = max(self.dots, key=lambda dot: _rank(self.dots[dot], dot))
+        return Candidate(dot, self.dots[dot])
+
+
+def _rank(written: Written, dot: Dot) -> tuple[bool, bool, int, Dot]:
+    return written.known, not written.weak, written.wall, dot
+
+
+@dataclass(slots=True)
+class Subject:
+    """An account or a device: its registers by name, its counters by counter key, its times (ms)."""
+
+    registers: dict[str, Register] = field(default_factory=dict)
+    counters: dict[bytes, int] = field(default_factory=dict)
+    born: int | None = None
+    changed: int | None = None
+
+    def count(self, key: bytes, counter: int) -> None:
+        """Raise the counter of `key` to at least `counter`."""
+        self.counters[key] = max(counter, self.counters.get(key, 0))
+
+    def dated(self, born: int | None, changed: int | None) -> None:
+        """Widen the times so that they include these."""
+        if born is not None:
+            self.born = born if self.born is None else min(born, self.born)
+        if changed is not None:
+            self.changed = changed if self.changed is None else max(changed, self.changed)
+
+
+class State:
+    """The joined effect of a set of events. `apply` and `join` change it in place; the rest only reads."""
+
+    def __init__(self, forks: Forks = NO_FORKS) -> None:
+        self.forks = forks
+        self.subjects: dict[bytes, Subject] = {}
+
+    def apply(self, event: Event) -> None:
+        """Fold one event in. Events with a problem, or that need an update, change nothing."""
+        if event.problem is not None or not event.held or event.account is None:
+            return
+        subject = self.subject(event.account)
+        self._count(subject, event)
+        if event.alive is not None:
+            alive = Written(event.wall, event.weak, None, known=True) if event.alive else None
+            _register(subject, LIVE).write(event, alive, self.forks)
+        for name in event.fields:
+            known = event.values is not None
+            value = event.values[name] if event.values is not None else None
+            _register(subject, name).write(event, Written(event.wall, event.weak, value, known), self.forks)
+        if event.fields or event.alive is not None:
+            subject.dated(event.wall, event.wall)
+
+    def _count(self, subject: Subject, event: Event) -> None:
+        used = event.extra.get("counter")
+        if used is not None:
+            subject.count(used[0], used[1])
+        otp = event.values.get("otp") if event.values is not None else None
+        if otp is not None and "counter" in otp:
+            subject.count(otp["counter_key"], otp["counter"])
+
+    def join(self, other: State) -> None:
+        """Take in another state, folded under the same knowledge of forks."""
+        for subject_id, theirs in other.subjects.items():
+            ours = self.subject(subject_id)
+            ours.dated(theirs.born, theirs.changed)
+            for key, counter in theirs.counters.items():
+                ours.count(key, counter)
+            for name, register in theirs.registers.items():
+                _register(ours, name).join(register, self.forks)
+
+    def subject(self, subject_id: bytes) -> Subject:
+        """Return the subject of that id, new and empty if nothing was known of it."""
+        return self.subjects.setdefault(subject_id, Subject())
+
+
+def fold(events: Iterable[Event], forks: Forks = NO_FORKS) -> State:
+    """Return the state of `events`, in any order."""
+    state = State(forks)
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def _register(subject: Subject, name: str) -> Register:
+    register = subject.registers.get(name)
+    if register is None:
+        register = subject.registers[name] = Register()
+    return register
+
+
+def encode(state: State) -> bytes:
+    """Return the canonical bytes of `state`: equal states, and only those, have equal bytes."""
+    return wire.encode([_subject_row(key, subject) for key, subject in sorted(state.subjects.items())], STATE_DEPTH)
+
+
+def _subject_row(subject_id: bytes, subject: Subject) -> list[wire.Value]:
+    counters = {key.hex(): counter for key, counter in subject.counters.items()}
+    registers = {name: _register_row(register) for name, register in subject.registers.items()}
+    return [subject_id, subject.born, subject.changed, counters, registers]
+
+
+def _register_row(register: Register) -> list[wire.Value]:
+    dots = [[*dot, w.wall, w.weak, w.value, w.known] for dot, w in sorted(register.dots.items(), key=lambda d: d[0])]
+    return [dots, pieces_of(register.context)]
+
+
+def decode(data: bytes, forks: Forks = NO_FORKS) -> State:
+    """Return the state that `encode` gave these bytes. Malformed for others."""
+    state = State(forks)
+    try:
+        for subject_id, born, changed, counters, registers in wire.decode(data, STATE_LIMIT, STATE_DEPTH):
+            subject = state.subject(subject_id)
+            subject.dated(born, changed)
+            subject.counters = {bytes.fromhex(key): counter for key, counter in counters.items()}
+            subject.registers = {name: _read_register(row, forks) for name, row in registers.items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Malformed("a snapshot that is not a state") from error
+    return state
+
+
+def _read_register(row: wire.Value, forks: Forks) -> Register:
+    dots, pieces = row
+    register = Register({Dot(*dot[:3]): Written(*dot[3:]) for dot in dots})
+    unite(register.context, [Piece(*piece) for piece in pieces], forks)
+    return register
+
+
+def same(values: Mapping[str, wire.Value], name: str, value: wire.Value) -> bool:
+    """Tell whether setting field `name` to `value` would change nothing in `values`."""
+    return comparable(name, values.get(name)) == comparable(name, value)
+
+
+def comparable(name: str, value: wire.Value) -> wire.Value:
+    """Return `value` as it counts for equality: an otp without its counter (SPEC §5)."""
+    if name == "otp" and isinstance(value, dict):
+        return {key: part for key, part in value.items() if key not in ("counter", "counter_key")}
+    return value

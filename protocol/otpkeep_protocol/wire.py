@@ -1,0 +1,71 @@
+"""Canonical msgpack: one value, one encoding (SPEC §2).
+
+`decode` accepts exactly what `encode` produces. Hashes and signatures are over the original bytes, so a
+second spelling of one value would be a second event; refusing it here keeps every layer above simple.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgpack
+
+from otpkeep_protocol.errors import Malformed
+
+Value: TypeAlias = Any
+"""nil, bool, int, str, bytes, list or dict with str keys."""
+
+MAX_INT = 2**53 - 1
+MAX_DEPTH = 16
+
+
+def encode(value: Value, depth: int = MAX_DEPTH) -> bytes:
+    """Return the canonical encoding of `value`; tuples count as arrays. Malformed if it has none."""
+    try:
+        packed: bytes = msgpack.packb(_ordered(value, depth), use_bin_type=True)
+    except UnicodeEncodeError as error:
+        raise Malformed("a string holds a surrogate, which UTF-8 can't carry") from error
+    return packed
+
+
+def decode(data: bytes, limit: int, depth: int = MAX_DEPTH) -> Value:
+    """Return the value of canonical `data` of at most `limit` bytes. Malformed for anything else."""
+    if len(data) > limit:
+        raise Malformed(f"{len(data)} bytes where at most {limit} are allowed")
+    value = unpack(data)
+    if encode(value, depth) != data:
+        raise Malformed("msgpack that is not in canonical form")
+    return value
+
+
+def unpack(data: bytes) -> Value:
+    """Return the value of `data` without asking whether it is canonical: for bytes that once passed `decode`."""
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True)
+    except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
+        raise Malformed("bytes that are not msgpack") from error
+
+
+def _ordered(value: Value, depth: int) -> Value:
+    """Return `value` with every map in canonical key order, having checked types, ranges and depth."""
+    if depth == 0:
+        raise Malformed("nesting deeper than the format allows")
+    kind = type(value)
+    if kind is dict:
+        return {key: _ordered(value[key], depth - 1) for key in sorted(value, key=_key_order)}
+    if kind is list or isinstance(value, tuple):
+        return [_ordered(item, depth - 1) for item in value]
+    if kind is int:
+        if not -MAX_INT <= value <= MAX_INT:
+            raise Malformed("an integer beyond 2^53-1")
+    elif kind not in (str, bytes, bool, type(None)):
+        raise Malformed(f"a value of type {kind.__name__}, which the format does not have")
+    return value
+
+
+def _key_order(key: Value) -> tuple[int, bytes]:
+    """Order keys as their encodings do: the length stands before the text in each of them."""
+    if type(key) is not str:
+        raise Malformed("a map key that is not a string")
+    encoded = key.encode()
+    return len(encoded), encoded
