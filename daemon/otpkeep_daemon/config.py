@@ -31,9 +31,7 @@ def read_config(path: Path) -> Config:
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
-        raise Malformed(
-            f"The settings {path} can't be read: {_reason(error)}.", "Correct the file."
-        ) from error
+        raise Malformed(f"The settings {path} can't be read: {_reason(error)}.", "Correct the file.") from error
     return parse_config(text, str(path))
 
 

@@ -74,6 +74,9 @@ class Folder(Protocol):
         nothing of the others, and nothing about whether its content is good.
         """
 
+    def has(self, name: str) -> bool:
+        """Tell whether something of that name is there, unopened."""
+
     def publish(self, name: str, data: bytes) -> Published:
         """Make `data` durable under `name` and read it back: DONE. Nobody sees a part of it before.
 
@@ -131,6 +134,11 @@ class RealFolder:
                 raise oversized(name)
             return data
         return None
+
+    def has(self, name: str) -> bool:
+        """See Folder."""
+        with self._opened() as folder:
+            return durable.exists(folder, _plain(name))
 
     def publish(self, name: str, data: bytes) -> Published:
         """See Folder."""

@@ -62,6 +62,11 @@ class MemoryFolder:
             raise oversized(name)
         return data
 
+    def has(self, name: str) -> bool:
+        """See Folder."""
+        self._reach()
+        return name in self._files
+
     def publish(self, name: str, data: bytes) -> Published:
         """See Folder."""
         self._reach()

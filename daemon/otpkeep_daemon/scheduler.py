@@ -1,4 +1,4 @@
-"""Jobs that run every so often, also across restarts, sleep and clocks that jump: a thin layer over APScheduler 3."""
+"""Jobs that run every so often, across restarts and clocks that jump: a thin layer over APScheduler 3."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Scheduler:
             self._ran(name, when, ok)
 
 
-class _Every(BaseTrigger):
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
     """Fires one period after now, not after the time that was missed.
 
     APScheduler's own interval trigger counts through every missed time: a clock that jumps by decades
@@ -105,7 +105,7 @@ class _Every(BaseTrigger):
         return now + self.period
 
 
-class _ClockProofStore(MemoryJobStore):
+class _ClockProofStore(MemoryJobStore):  # type: ignore[misc]  # as above
     """Keeps the jobs in memory, and finds those that a clock set back has left too far in the future.
 
     APScheduler sleeps by the monotonic clock and then compares by the wall clock, so it does wake up at

@@ -38,9 +38,7 @@ def passphrase_source(env: Mapping[str, str], prompt: Callable[[str], str] | Non
     )
 
 
-def new_passphrase_source(
-    env: Mapping[str, str], prompt: Callable[[str], str] | None, purpose: str = ""
-) -> str:
+def new_passphrase_source(env: Mapping[str, str], prompt: Callable[[str], str] | None, purpose: str = "") -> str:
     """Return a passphrase to be set: from its own file variable, else from where any passphrase comes."""
     if path := env.get(NEW_FILE_VARIABLE):
         return read_secret_file(Path(path))
@@ -57,9 +55,7 @@ def read_secret_file(path: Path) -> str:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_mode & _READABLE_BY_OTHERS:
-                raise Refused(
-                    f"Other users may read the secret file {path}. It was not used.", f"chmod 600 {path}"
-                )
+                raise Refused(f"Other users may read the secret file {path}. It was not used.", f"chmod 600 {path}")
             data = file.read(_SECRET_LIMIT + 1)
     except OSError as error:
         raise Locked(
@@ -73,7 +69,7 @@ def _from_command(command: str) -> str:
     """Run the person's command without a shell and return what it prints; its words are never repeated."""
     try:
         done = subprocess.run(
-            shlex.split(command),
+            shlex.split(command) or [""],  # blank words name a program that does not exist
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

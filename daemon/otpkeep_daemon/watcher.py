@@ -1,4 +1,4 @@
-"""Hints that the folder changed. A hint says only "look again", and may fail to come: the timed look is the truth."""
+"""Hints that the folder changed. One says only "look again", and may fail to come: the timed look is the truth."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Watcher:
             return self._alive()
 
     def _alive(self) -> bool:
-        """Say whether the observer and its watch both live: the inode of a new directory may be the old one's."""
+        """Say whether observer and watch both live: a new directory may well have the old one's inode."""
         observer = self._observer
         if observer is None or not observer.is_alive():
             return False
@@ -109,7 +109,7 @@ class Watcher:
             observer.schedule(_Changes(debounce.touch), path, event_filter=_CHANGES)
             observer.start()
         except OSError as error:
-            _log.warning("No hints about changes in %s: %s", self._directory, error.strerror)
+            _log.info("No hints about changes in %s: %s", self._directory, error.strerror)
             return
         self._observer = observer
 

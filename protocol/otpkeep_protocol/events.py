@@ -71,8 +71,8 @@ class Event:
     held: bool = True
 
 
-def compose(draft: Draft, place: Place) -> tuple[bytes, bytes]:
-    """Return (envelope, body) of a new event, both as they are stored. Malformed if the event would be invalid."""
+def compose(draft: Draft, place: Place) -> tuple[bytes, bytes, Event]:
+    """Return (envelope, body) of a new event as they are stored, and the event. Malformed if it would be invalid."""
     body = place.salt + wire.encode({"set": dict(draft.values), **draft.extra})
     content: dict[str, Any] = {
         "v": 1,
@@ -91,10 +91,10 @@ def compose(draft: Draft, place: Place) -> tuple[bytes, bytes]:
         "body": sha256(body),
     }
     envelope = wire.encode({key: value for key, value in content.items() if value is not None})
-    problem = read(envelope, body, place.vault).problem
-    if problem is not None:
-        raise Malformed(f"this edit can't be recorded: {problem}")
-    return envelope, body
+    event = read(envelope, body, place.vault)
+    if event.problem is not None:
+        raise Malformed(f"this edit can't be recorded: {event.problem}", "Nothing was changed.")
+    return envelope, body, event
 
 
 def read(envelope: bytes, body: bytes | None, vault: VaultId) -> Event:

@@ -33,11 +33,14 @@ EFFECTS = {"malformed", "not-authentic", "unknown-version", "invalid-event", "wr
 
 
 def text_of(document: dict[str, Any]) -> str:
-    """One case on each line, so that a changed case is a changed line; names must be distinct."""
+    """One case on each line, so that a changed case is a changed line; ValueError for cases that are not well named."""
     for part in ("good", "bad"):
         names = [case["name"] for case in document[part]]
-        assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)  # noqa: S101
-    assert all(case["effect"] in EFFECTS and case["why"] for case in document["bad"])  # noqa: S101
+        if len(names) != len(set(names)):
+            raise ValueError(f"cases of one name: {sorted(name for name in names if names.count(name) > 1)}")
+    for case in document["bad"]:
+        if case["effect"] not in EFFECTS or not case["why"]:
+            raise ValueError(case["name"])
     parts = [f"{json.dumps(key)}: {_lines(value)}" for key, value in document.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -126,10 +125,5 @@ def _runs(raw: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def bad(name: str, why: str, effect: str, **facts: Json) -> Case:
-    """A bad case; `effect` as in the brief of make_vectors.py."""
+    """A bad case; `effect` one of those that make_vectors names."""
     return {"name": name, "why": why, "effect": effect, **facts}
-
-
-def numbered(prefix: str) -> Iterator[str]:
-    """`prefix` 1, `prefix` 2 …: labels for bytes that must differ."""
-    return (f"{prefix} {i}" for i in count(1))

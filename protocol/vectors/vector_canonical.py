@@ -118,7 +118,5 @@ def document() -> dict[str, Any]:
         "about": "Canonical values (SPEC §2); bytes are hex, or a list of [hex, times] to be joined;"
         ' in "value" a bin is {"bin": bytes}, and a value of 1,024 elements or more is only described.',
         "good": [good_case(name, value) for name, value in good_values()],
-        "bad": [
-            bad(name, f"§2: {why}", "malformed", hex=packed_hex(raw)) for name, why, raw in bad_encodings()
-        ],
+        "bad": [bad(name, f"§2: {why}", "malformed", hex=packed_hex(raw)) for name, why, raw in bad_encodings()],
     }

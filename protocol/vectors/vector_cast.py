@@ -108,7 +108,7 @@ def certificate(public: bytes, seed: bytes = ADMIN_SEED) -> list[bytes]:
     return [EPOCH, statement("device.add", {"device": public}, None, seed)["signature"]]
 
 
-def otp_of(kind: str = "totp", **changes: Value) -> dict[str, Value]:
+def otp_of(kind: str = "totp", /, **changes: Value) -> dict[str, Value]:
     """A valid otp of `kind`; a change to ... removes the key."""
     base: dict[str, Value] = {"type": kind, "secret": SECRET, "algorithm": "SHA1", "digits": 6, "period": 30}
     fixed: dict[str, dict[str, Value]] = {
@@ -120,7 +120,7 @@ def otp_of(kind: str = "totp", **changes: Value) -> dict[str, Value]:
     return without_ellipsis({**base, **fixed.get(kind, {}), **changes})
 
 
-def placeholder_of(kind: str = "totp", **changes: Value) -> dict[str, Value]:
+def placeholder_of(kind: str = "totp", /, **changes: Value) -> dict[str, Value]:
     removed = {"secret": ..., "counter": ..., "counter_key": ..., "pin": ...}
     return without_ellipsis({**otp_of(kind), **removed, "placeholder": "secret", **changes})
 

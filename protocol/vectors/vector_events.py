@@ -11,6 +11,7 @@ from vector_cast import (
     VAULT,
     Event,
     certificate,
+    device,
     otp_of,
     placeholder_of,
     statement,
@@ -18,6 +19,8 @@ from vector_cast import (
 from vector_events_bad import bad_events
 from vector_examples import A, add, edit, example, own_slot, with_body_size, with_envelope_size
 from vector_identifiers import counter_key
+
+B = device("B").writer
 
 
 def account_events() -> list[tuple[str, Event]]:
@@ -82,7 +85,10 @@ def other_events() -> list[tuple[str, Event]]:
         ),
         ("pack", example("pack", {"replaced": [labelled("r1", 32), labelled("r2", 32)], "file": labelled("f", 32)})),
         ("policy.set", example("policy.set")),
-        ("unknown kind, field and body key", example("dance.start", {"tune": "waltz"}, {"shoes": [1]}, account=ACCOUNT)),
+        (
+            "unknown kind, field and body key",
+            example("dance.start", {"tune": "waltz"}, {"shoes": [1]}, account=ACCOUNT),
+        ),
         ("known kind, unknown body key", example("writer.close", {"reason": 3})),
         ("unknown field beside a known one", edit({"issuer": "Example", "colour": {"r": 1}})),
         ("kind of 64 bytes", example("k" * 64)),
@@ -96,7 +102,7 @@ def other_events() -> list[tuple[str, Event]]:
 
 
 def forked_seen() -> list[Value]:
-    return [[A.writer, 1, 3, b"\x01" * 16], [A.writer, 1, 3, b"\x02" * 16], [A.writer, 2, 300, bytes(16)]]
+    return [[B, 1, 3, b"\x01" * 16], [B, 1, 3, b"\x02" * 16], [B, 2, 300, bytes(16)]]
 
 
 def sized_events() -> list[tuple[str, Event]]:

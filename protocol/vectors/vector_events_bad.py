@@ -1,10 +1,10 @@
 """The bad events of events.json: each breaks one rule of SPEC §4 or §5 and is perfect otherwise."""
 
 from vector_basis import Case, Value, bad, canonical, labelled, sha
-from vector_cast import ACCOUNT, SECRET, VAULT, WALL, Event, certificate, statement, without_ellipsis
+from vector_cast import ACCOUNT, VAULT, WALL, Event, without_ellipsis
 from vector_examples import PREV, SEEN, A, edit, example, with_body_size, with_envelope_size
 from vector_fields_bad import bad_fields
-from vector_identifiers import counter_key
+from vector_kinds_bad import kind_rules
 
 INVALID, MALFORMED, UNKNOWN = "invalid-event", "malformed", "unknown-version"
 Rows = list[tuple[str, str, str, Event]]
@@ -14,8 +14,11 @@ WRITER, PIECE = A.writer, SEEN[0]
 
 
 def changed(key: str, value: Value) -> Event:
-    """The perfect event with envelope key `key` set to `value`, or without it for ...; even `body`."""
-    event = edit(PERFECT)
+    """The perfect event with envelope key `key` set to `value`, or without it for ...
+
+    When `key` is `body`, the body is dropped, so that the envelope alone is judged.
+    """
+    event = edit(PERFECT) if key != "body" else edit(PERFECT).without_body()
     return enveloped(event, canonical(without_ellipsis({**event.header, key: value})))
 
 
@@ -78,7 +81,12 @@ def envelope_rules() -> Rows:
         "extra": [("nil", None), ("true", True)],
     }
     return [
-        (f"{key} {how}", f"§4: {'unknown envelope key' if key == 'extra' else f'`{key}`'}", INVALID, changed(key, value))
+        (
+            f"{key} {how}",
+            f"§4: {'unknown envelope key' if key == 'extra' else f'`{key}`'}",
+            INVALID,
+            changed(key, value),
+        )
         for key, cases in wrong.items()
         for how, value in cases
     ]
@@ -112,21 +120,27 @@ def fields_and_set() -> Rows:
     """`fields` and the body's `set` must name the same registers, in order and once."""
     two: dict[str, Value] = {"issuer": "E", "name": "n"}
     rule = "§4: `set` has exactly the envelope's `fields`"
+    order = "§4: `fields` ascending by UTF-8 bytes, distinct"
+    cases: list[tuple[str, str, dict[str, Value], list[str]]] = [
+        ("fields not ascending", order, {"icon": None, "issuer": "E"}, ["issuer", "icon"]),
+        ("fields ascending by encoded bytes, not UTF-8 bytes", order, two, ["name", "issuer"]),
+        ("fields with one twice", order, PERFECT, ["issuer", "issuer"]),
+        ("set lacks a field", rule, PERFECT, ["issuer", "name"]),
+        ("set has one field more", rule, two, ["issuer"]),
+        ("set has another field", rule, PERFECT, ["name"]),
+        ("set is empty though a field is written", rule, {}, ["issuer"]),
+        ("set is not empty though no field is written", rule, PERFECT, []),
+    ]
     return [
-        ("fields not ascending", "§4: `fields` ascending", INVALID, edit(two, fields=["name", "issuer"])),
-        (
-            "fields ascending by encoded bytes, not UTF-8 bytes",
-            "§4: `fields` ascending by UTF-8 bytes",
-            INVALID,
-            edit(two, fields=["name", "issuer"]),
-        ),
-        ("fields with one twice", "§4: `fields` distinct", INVALID, edit(PERFECT, fields=["issuer", "issuer"])),
-        ("set lacks a field", rule, INVALID, edit(PERFECT, fields=["issuer", "name"])),
-        ("set has one field more", rule, INVALID, edit(two, fields=["issuer"])),
-        ("set has another field", rule, INVALID, edit(PERFECT, fields=["name"])),
+        *((name, why, INVALID, with_fields(written, fields)) for name, why, written, fields in cases),
         ("envelope of 65,537 bytes", "§4: at most 65,536 bytes", INVALID, with_envelope_size(65_537)),
         ("body of 1,048,577 bytes", "§4: at most 1,048,576 bytes", INVALID, with_body_size(1_048_577)),
     ]
+
+
+def with_fields(written: dict[str, Value], fields: list[str]) -> Event:
+    event = edit(written)
+    return enveloped(event, canonical({**event.header, "fields": fields}))
 
 
 def raw_body(body: bytes) -> Event:
@@ -151,62 +165,6 @@ def body_forms() -> Rows:
         ("with set an array", SALT + canonical({"set": ["Example"]})),
     ]
     return [(f"body {how}", "§4: salt, then a canonical map with `set`", INVALID, raw_body(raw)) for how, raw in forms]
-
-
-def kind_rules() -> Rows:
-    """The table of kinds: subjects and the body keys that each kind needs."""
-    open_body: dict[str, Value] = {"device": A.public, "nonce": A.nonce}
-    counter: dict[str, Value] = {"counter": [counter_key(SECRET), 42]}
-    opening: dict[str, Value] = {"seq": 1, "prev": ..., "lamport": 1, "seen": []}
-    cert = certificate(A.public)
-    pack: dict[str, Value] = {"replaced": [labelled("r1", 32)], "file": labelled("f", 32)}
-    made = statement("slot.set", {"slots": [labelled("slot 1", 32)]})
-    bodies: list[tuple[str, str, dict[str, Value], dict[str, Value], dict[str, Value]]] = [
-        ("account.use", "without counter", {}, {}, {"account": ACCOUNT}),
-        ("account.use", "counter nil", {"counter": None}, {}, {"account": ACCOUNT}),
-        ("account.use", "counter of one", {"counter": counter["counter"][:1]}, {}, {"account": ACCOUNT}),
-        ("account.use", "counter key of 15 bytes", {"counter": [bytes(15), 1]}, {}, {"account": ACCOUNT}),
-        ("account.use", "counter negative", {"counter": [bytes(16), -1]}, {}, {"account": ACCOUNT}),
-        ("account.use", "counter a str", {"counter": [bytes(16), "1"]}, {}, {"account": ACCOUNT}),
-        ("account.use", "without subject", counter, {}, {}),
-        ("account.edit", "without subject", {}, PERFECT, {"alive": True}),
-        ("account.delete", "without subject", {}, {}, {"alive": False}),
-        ("device.rename", "without subject", {}, {"label": "x"}, {}),
-        ("writer.open", "without device", {"nonce": A.nonce}, {}, opening),
-        ("writer.open", "without nonce", {"device": A.public}, {}, opening),
-        ("writer.open", "device of 31 bytes", {**open_body, "device": A.public[:31]}, {}, opening),
-        ("writer.open", "nonce of 15 bytes", {**open_body, "nonce": A.nonce[:15]}, {}, opening),
-        ("writer.open", "nonce of another writer", {**open_body, "nonce": bytes(16)}, {}, opening),
-        ("writer.open", "at seq 3", open_body, {}, {}),
-        ("writer.close", "at seq 1, where writer.open belongs", {}, {}, opening),
-        ("device.add", "without certificate", {}, {"label": "x"}, {"account": A.id}),
-        ("device.add", "certificate a map", {"certificate": {}}, {"label": "x"}, {"account": A.id}),
-        ("device.add", "certificate of one", {"certificate": cert[:1]}, {"label": "x"}, {"account": A.id}),
-        ("device.add", "certificate epoch of 15 bytes", {"certificate": [cert[0][:15], cert[1]]}, {"label": "x"}, {"account": A.id}),
-        ("device.add", "certificate signature of 63 bytes", {"certificate": [cert[0], cert[1][:63]]}, {"label": "x"}, {"account": A.id}),
-        ("device.add", "label an int", {"certificate": cert}, {"label": 1}, {"account": A.id}),
-        ("device.rename", "label a bin", {}, {"label": b"x"}, {"account": A.id}),
-        ("device.retire", "retired a str", {}, {"retired": "yes"}, {"account": A.id}),
-        ("slot.set", "without statement", {}, {}, {}),
-        ("slot.set", "statement an array", {"statement": [made]}, {}, {}),
-        ("slot.set", "statement without signature", {"statement": {k: v for k, v in made.items() if k != "signature"}}, {}, {}),
-        ("slot.set", "statement signature of 63 bytes", {"statement": {**made, "signature": bytes(63)}}, {}, {}),
-        ("slot.set", "statement epoch of 15 bytes", {"statement": {**made, "epoch": bytes(15)}}, {}, {}),
-        ("slot.set", "statement supersedes descending", {"statement": {**made, "supersedes": [b"\x01" * 32, bytes(32)]}}, {}, {}),
-        ("slot.set", "statement supersedes of 31 bytes", {"statement": {**made, "supersedes": [bytes(31)]}}, {}, {}),
-        ("slot.set", "statement values nil", {"statement": {**made, "values": None}}, {}, {}),
-        ("purge", "without statement", {}, {}, {}),
-        ("epoch.open", "without statement", {}, {}, {}),
-        ("device.revoke", "without statement", {}, {}, {}),
-        ("pack", "without replaced", {"file": pack["file"]}, {}, {}),
-        ("pack", "without file", {"replaced": pack["replaced"]}, {}, {}),
-        ("pack", "replaced of 31 bytes", {**pack, "replaced": [bytes(31)]}, {}, {}),
-        ("pack", "file a str", {**pack, "file": "f" * 32}, {}, {}),
-    ]
-    return [
-        (f"{kind} {how}", "§4: the table of kinds", INVALID, example(kind, body, fields, **header))
-        for kind, how, body, fields, header in bodies
-    ]
 
 
 def unknown_versions() -> Rows:

@@ -29,9 +29,7 @@ def example(
         "fields": sorted(fields or {}, key=str.encode),
         **header,
     }
-    return make_event(
-        without_ellipsis(envelope), {"set": fields or {}, **(body or {})}, labelled("event salt", 16)
-    )
+    return make_event(without_ellipsis(envelope), {"set": fields or {}, **(body or {})}, labelled("event salt", 16))
 
 
 def add(otp: Value, issuer: str = "Example", **header: Value) -> Event:

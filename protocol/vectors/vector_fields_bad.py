@@ -83,7 +83,10 @@ def otps() -> Iterator[tuple[str, Value]]:
         "pin": ["1234"],
     }
     yield from ((f"totp, {key} {short(value)}", otp_of(**{key: value})) for key, vs in wrong.items() for value in vs)
-    yield from (("steam with digits 6", otp_of("steam", digits=6)), ("steam with SHA256", otp_of("steam", algorithm="SHA256")))
+    yield from (
+        ("steam with digits 6", otp_of("steam", digits=6)),
+        ("steam with SHA256", otp_of("steam", algorithm="SHA256")),
+    )
     yield from (("steam with pin", otp_of("steam", pin="1")), ("steam without period", otp_of("steam", period=...)))
     yield from hotps()
     for pin in ("", "p" * 257, "é" * 129, 1234, b"1234", None, "1\x00"):
@@ -110,8 +113,8 @@ def placeholders() -> Iterator[tuple[str, Value]]:
     yield "totp with algorithm SHA3", placeholder_of(algorithm="SHA3")
     yield "totp with period 0", placeholder_of(period=0)
     yield "of an unknown type", placeholder_of(type="otp")
-    for value in ("other", "", 1, None, True):
-        yield f"{short(value)}", placeholder_of(placeholder=value)
+    for name in ("other", "", 1, None, True):
+        yield short(name), placeholder_of(placeholder=name)
     yield "push with type", {"placeholder": "push", "type": "totp"}
     yield "secret alone", {"placeholder": "secret"}
 

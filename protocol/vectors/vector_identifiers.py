@@ -157,7 +157,13 @@ def document() -> dict[str, Any]:
         *account_cases(),
         {"name": "event hash", "what": "event", "envelope": envelope.hex(), "hash": event_hash(envelope).hex()},
         {"name": "dot", "what": "dot", "writer": writer.hex(), "seq": 17, "envelope": envelope.hex(), "dot": dot},
-        {"name": "event id for people", "what": "people", "writer": writer.hex(), "seq": 17, "id": writer.hex()[:6] + ".17"},
+        {
+            "name": "event id for people",
+            "what": "people",
+            "writer": writer.hex(),
+            "seq": 17,
+            "id": writer.hex()[:6] + ".17",
+        },
         {"name": "file name", "what": "file", "stored": envelope.hex(), "file": file_name(envelope)},
         {"name": "file name of nothing", "what": "file", "stored": "", "file": file_name(b"")},
         {

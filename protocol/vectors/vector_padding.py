@@ -71,7 +71,10 @@ def document() -> dict[str, Any]:
                 "content one byte too large",
                 f"§8: a content has at most {LARGEST_CONTENT} bytes",
                 "malformed",
-                padded=[[(LARGEST_CONTENT + 1).to_bytes(4, "big").hex(), 1], ["00", padded_size(LARGEST_CONTENT + 5) - 4]],
+                padded=[
+                    [(LARGEST_CONTENT + 1).to_bytes(4, "big").hex(), 1],
+                    ["00", padded_size(LARGEST_CONTENT + 5) - 4],
+                ],
             ),
         ],
     }

@@ -29,13 +29,14 @@ Accounts = Sequence[tuple[bytes, Account]]
 
 def sniff(data: bytes) -> bool:
     """Return whether `data` looks like an Aegis file, without parsing it."""
-    return data.lstrip()[:1] == b"{" and b'"header"' in data and b'"db"' in data
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start.startswith(b"{") and b'"header"' in data and b'"db"' in data
 
 
 def read(data: bytes, passphrase: Callable[[], str] | None) -> Parsed:
     """Return the accounts of a plain or encrypted file; `passphrase` is asked once, if it is needed.
 
-    Raises Malformed, UnknownVersion, NotAuthentic, Refused, Locked (no `passphrase` to ask) or WrongPassphrase.
+    Raises Malformed, UnknownVersion, NotAuthentic, Refused, WrongPassphrase, or Locked if `passphrase` is None.
     """
     outer = _object(_json(data), "the file")
     if outer.get("version") != VERSION:
@@ -60,12 +61,10 @@ def write_encrypted(accounts: Accounts, passphrase: str, random: Random) -> Writ
     return write_with_master_key(accounts, master_key, slot, random)
 
 
-def write_with_master_key(
-    accounts: Accounts, master_key: bytes, slot: Mapping[str, object], random: Random
-) -> Written:
+def write_with_master_key(accounts: Accounts, master_key: bytes, slot: Mapping[str, object], random: Random) -> Written:
     """Return a file encrypted under `master_key` (32 bytes), opened by the password of `slot`.
 
-    `slot` is what `aegis_crypto.password_slot` made, so no passphrase is needed here. `random` gives the nonce.
+    `slot` is what `aegis_crypto.password_slot` made, so no passphrase is needed here; `random` makes a nonce.
     """
     db, left_out = write_db(accounts)
     nonce = random(NONCE)

@@ -116,7 +116,7 @@ def unwrap(slots: object, passphrases: Sequence[str]) -> bytes:
 
 
 def spellings(passphrase: str) -> tuple[str, ...]:
-    """Return the passphrase as typed and in NFC, once if they are equal; raises WrongPassphrase for no text."""
+    """Return the passphrase as typed and in NFC, once if equal; raises WrongPassphrase if it is no text."""
     try:
         passphrase.encode()
     except UnicodeEncodeError:

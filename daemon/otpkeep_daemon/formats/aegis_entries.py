@@ -7,13 +7,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from otpkeep_daemon.formats import base32, parameters
-from otpkeep_daemon.formats.entry import Entry, Parsed, Skipped
+from otpkeep_daemon.formats.entry import MAX_ENTRIES, Entry, Parsed, Skipped
 from otpkeep_protocol.account import Account, Icon, Otp, check_field
 from otpkeep_protocol.account_rules import PINNED
 from otpkeep_protocol.errors import Malformed, UnknownVersion
 
 VERSIONS = (1, 2, 3)
-"""Of the content: 2 added Steam's place among the types, 3 groups by uuid."""
+"""Of the content: since 3 an entry names its groups by uuid; before, one group by its name."""
 
 _MAPPED = frozenset(
     {"type", "uuid", "name", "issuer", "note", "favorite", "icon", "icon_mime", "group", "groups", "info"}
@@ -33,8 +33,8 @@ def read_db(name: str, db: _Json) -> Parsed:
     if db.get("version") not in VERSIONS:
         raise UnknownVersion("the content of this Aegis file has an unknown version", "update otpkeep")
     listed = db.get("entries")
-    if not isinstance(listed, list):
-        raise Malformed("the Aegis file has no list of entries", "use another copy of the export")
+    if not isinstance(listed, list) or len(listed) > MAX_ENTRIES:
+        raise Malformed("the Aegis file has no list of at most 100,000 entries", "use another copy of the export")
     reader = _Reader(_group_names(db.get("groups")))
     for count, item in enumerate(listed, start=1):
         reader.add(f"entry {count}", item)
@@ -93,11 +93,9 @@ class _Reader:
         """Return the names of an entry's groups, sorted: by uuid since version 3, one by name before."""
         listed = item.get("groups")
         if isinstance(listed, list):
-            names = [self._groups.get(_lower(group)) for group in listed]
+            names: list[object] = [self._groups.get(_lower(group)) for group in listed]
         else:
-            names = [item.get("group") or None]
-            if names == [None]:
-                return ()
+            names = [item["group"]] if item.get("group") else []
         tags = {name for name in names if isinstance(name, str) and _is_valid("tags", [name])}
         if len(tags) < len(names):
             self.unmapped.add("groups without a usable name")

@@ -8,6 +8,8 @@ from otpkeep_protocol.account import Account
 
 MAX_INPUT = 64 * 1024 * 1024
 """Bytes that any reader accepts."""
+MAX_ENTRIES = 100_000
+"""Entries or lines of one file that any reader accepts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """otpauth URIs, one a line: the format that every authenticator knows and each one bends.
 
 Read: `otpauth://totp|hotp|steam|yaotp/LABEL?…`, `otpauth://totp/…` with `encoder=steam` or a bare `steam`,
-`steam://SECRET` and `motp://LABEL?secret=HEX&pin=…`. A list may have blank lines, `#` comments, CRLF and a BOM.
+`steam://SECRET` and `motp://LABEL?secret=HEX&pin=…`. A list may have blank lines, `#` comments, CRLF, a BOM.
 
 Written beside the usual parameters, and ignored by other programs:
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from otpkeep_daemon.formats import base32
-from otpkeep_daemon.formats.entry import Entry, Parsed, Skipped, Written
+from otpkeep_daemon.formats.entry import MAX_ENTRIES, Entry, Parsed, Skipped, Written
 from otpkeep_daemon.formats.otpauth_uri import parse_uri
 from otpkeep_protocol.account import Account, Otp
 from otpkeep_protocol.errors import Malformed
@@ -65,7 +65,7 @@ def write(accounts: Sequence[tuple[bytes, Account]]) -> Written:
 
 
 def write_uri(account: Account) -> str:
-    """Return the URI of an account that is no placeholder; `parse_uri` gives the account back, less its icon."""
+    """Return the URI of an account that is no placeholder; `parse_uri` gives it back, less its icon."""
     otp = account.otp
     origin = "motp://" if otp.type == "motp" else f"otpauth://{_HOSTS[otp.type]}/"
     pairs = [*_otp_pairs(otp), *_account_pairs(account)]
@@ -82,7 +82,10 @@ def _utf8(data: bytes) -> bytes:
 
 def _lines(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield (label, line) for the lines that should hold a URI."""
-    for count, line in enumerate(_utf8(data).split(b"\n"), start=1):
+    lines = _utf8(data).split(b"\n")
+    if len(lines) > MAX_ENTRIES:
+        raise Malformed(f"the list has more than {MAX_ENTRIES} lines", "is it the right file?")
+    for count, line in enumerate(lines, start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith(b"#"):
             yield f"line {count}", stripped

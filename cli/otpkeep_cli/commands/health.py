@@ -1,0 +1,39 @@
+"""`status` and `verify`: whether the backup works, and whether it is whole."""
+
+from __future__ import annotations
+
+import click
+
+from otpkeep_cli.failure import INTEGRITY
+from otpkeep_cli.render.health import status_text, verify_text
+from otpkeep_cli.screen import Screen
+from otpkeep_cli.session import service
+
+_DEPTHS = ("names", "content", "rebuild")
+
+
+@click.command()
+@click.pass_obj
+def status(screen: Screen) -> None:
+    """Show problems first, then vault, folder, devices and daemon."""
+    with service(keys=False) as call:
+        found = call("status", {})
+    screen.answer(found, lambda: status_text(found))
+
+
+@click.command()
+@click.option(
+    "--depth",
+    type=click.Choice(_DEPTHS),
+    default="content",
+    help="Look at the names, decrypt the content (usual), or rebuild the state from it.",
+)
+@click.pass_context
+def verify(ctx: click.Context, depth: str) -> None:
+    """Check every file in the folder; ends with 4 on a problem."""
+    screen: Screen = ctx.obj
+    with service(keys=depth != "names") as call:
+        found = call("verify", {"depth": depth})
+    screen.answer(found, lambda: verify_text(found))
+    if not found["ok"]:
+        ctx.exit(INTEGRITY)

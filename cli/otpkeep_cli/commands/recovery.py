@@ -1,0 +1,64 @@
+"""`recover`: this machine becomes a device of a vault that a folder holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from otpkeep_cli import ask, params
+from otpkeep_cli.commands.vaults import device_name
+from otpkeep_cli.params import FILE
+from otpkeep_cli.passphrases import check_own
+from otpkeep_cli.progress import progress_bar
+from otpkeep_cli.render.transfer import recover_text
+from otpkeep_cli.screen import Screen
+from otpkeep_cli.session import new_passphrase, places
+from otpkeep_cli.sources import STDIN, read_text
+from otpkeep_protocol.errors import Locked, Refused
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=FILE)
+@click.option("--device", type=params.reference, help="Name of this device (default: the host name).")
+@click.option("--vault", type=params.reference, help="Id of the vault, if the folder holds several.")
+@click.option("--code-file", type=FILE, help="Use the recovery code in this file; asks for a new passphrase.")
+@click.pass_obj
+def recover(screen: Screen, directory: str, device: str | None, vault: str | None, code_file: str | None) -> None:
+    """Rebuild all accounts from a folder, on a new device."""
+    from otpkeep_daemon import access, setup  # noqa: PLC0415  # --help and usage errors need none of it
+
+    paths = places()
+    if access.is_set_up(paths):
+        raise Refused("otpkeep is already set up here. Nothing was changed.", "See: otpkeep status")
+    code = None if code_file is None else _code(code_file)
+    passphrase = _passphrase() if code is None else None
+    with progress_bar("Rebuilding", quiet=screen.asked.quiet) as progress:
+        result = setup.recover(
+            paths,
+            folder=Path(directory).expanduser().absolute(),
+            device=device or device_name(),
+            vault=vault,
+            passphrase=passphrase,
+            code=code,
+            new_passphrase=None if code is None else lambda: check_own(new_passphrase()),
+            progress=progress,
+        )
+    screen.answer(result, lambda: recover_text(result))
+
+
+def _passphrase() -> str:
+    from otpkeep_daemon.unlock import passphrase_source  # noqa: PLC0415  # as in recover
+
+    return passphrase_source(os.environ, ask.hidden if ask.can_ask() else None, "Passphrase of the vault: ")
+
+
+def _code(place: str) -> str:
+    """Return the recovery code in a file that only its owner may read, or from standard input."""
+    from otpkeep_daemon.unlock import read_secret_file  # noqa: PLC0415  # as in recover
+
+    code = read_text(STDIN, "The recovery code") if place == STDIN else read_secret_file(Path(place)).strip()
+    if not code:
+        raise Locked("There is no recovery code in what was given.", "It has eight groups such as 4XK2P.")
+    return code

@@ -1,0 +1,95 @@
+"""The commands, each loaded when it is named: `otpkeep code` should not pay for what `import` needs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+COMMANDS: Mapping[str, str] = {
+    "init": "vaults:init",
+    "recover": "recovery:recover",
+    "add": "accounts:add",
+    "edit": "accounts:edit",
+    "rm": "accounts:remove",
+    "show": "listing:show",
+    "list": "listing:list_accounts",
+    "code": "codes:code",
+    "log": "history:log",
+    "event": "history:event",
+    "import": "imports:import_file",
+    "export": "exports:export_file",
+    "status": "health:status",
+    "verify": "health:verify",
+    "backup": "backups:backup",
+    "devices": "devices:devices",
+    "unlock": "locking:unlock",
+    "lock": "locking:lock",
+    "daemon": "daemons:daemon",
+}
+"""Command -> module of `otpkeep_cli.commands` and the name in it, in the order of the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports them one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # as above
+        """Return the command of that name, imported now, or None."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        found = getattr(import_module(f"otpkeep_cli.commands.{module}"), name)
+        assert isinstance(found, click.Command)  # noqa: S101  # tells mypy; the table is tested
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names; a usage error that suggests, and repeats nothing.
+
+        Someone may have typed a URI with its secret in the place of a command.
+        """
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail("There is no such command." + (f" Did you mean {close[0]}?" if close else ""))
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # 20 ms that only this needs
+
+    try:
+        found = version("otpkeep")
+    except PackageNotFoundError:
+        found = "0 (not installed)"
+    ctx.obj.answer({"version": found}, lambda: f"otpkeep {found}")
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="--json, -q and -v may stand before or after any other word.",
+)
+@click.option("--json", is_flag=True, expose_value=False, help="Answer, and fail, in JSON on standard output.")
+@click.option("-q", "quiet", is_flag=True, expose_value=False, help="Leave out remarks and confirmations.")
+@click.option("-v", "verbose", count=True, expose_value=False, help="Twice: say where a defect happened, too.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and end.",
+)
+def otpkeep() -> None:
+    """Back up every edit of your authenticator accounts, encrypted, into any cloud folder."""

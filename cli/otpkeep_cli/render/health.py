@@ -1,0 +1,97 @@
+"""The state of the backup as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otpkeep_cli.render.plain import counted, plain
+from otpkeep_cli.render.table import pairs, table
+
+
+def status_text(found: Mapping[str, Any]) -> str:
+    """Return the problems, then what is known of vault, folder and daemon; what needs a key is left out."""
+    parts = [problems_text(found.get("problems") or ())]
+    folder, daemon = found.get("folder") or {}, found.get("daemon") or {}
+    parts.append(
+        pairs(
+            [
+                ("Vault", plain(found.get("vault") or "")),
+                ("Device", plain(found.get("device") or "")),
+                ("Backup", "on" if found.get("backup") else "off on this device"),
+                ("Accounts", _known(found.get("accounts"))),
+                ("Events", _known(found.get("events"))),
+                ("Last event", plain(found.get("last_event") or "")),
+                ("Folder", _folder(folder)),
+                ("Published", _known(folder.get("published"))),
+                ("Waiting", _known(folder.get("pending"))),
+                ("Devices", _known(found.get("devices"))),
+                ("Daemon", _daemon(daemon)),
+            ]
+        )
+    )
+    parts.append("\n".join([*_waiting(folder), *_seen(folder)]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def verify_text(found: Mapping[str, Any]) -> str:
+    """Return whether everything holds, and each file that does not."""
+    looked = f"{counted(found['files'], 'file')}, {_known(found['events']) or 'no'} events"
+    if found["ok"]:
+        parts = [f"Everything holds: {looked}.", problems_text(found["problems"])]
+    else:
+        parts = [problems_text(found["problems"]), f"Looked at {looked}."]
+    return "\n".join(part for part in parts if part)
+
+
+def problems_text(problems: Sequence[Mapping[str, Any]]) -> str:
+    """Return each problem with its file, its device and what to do; "" for none."""
+    lines = []
+    for problem in problems:
+        places = [plain(problem[key]) for key in ("file", "device") if problem.get(key)]
+        where = f"{' of '.join(places)}: " if places else ""
+        lines.append(f"! {where}{plain(problem['message'])}")
+        if problem.get("hint"):
+            lines.append(f"  {plain(problem['hint'])}")
+    return "\n".join(lines)
+
+
+def devices_text(devices: Sequence[Mapping[str, Any]], width: int) -> str:
+    """Return a table of the devices of the vault."""
+    headers = ("id", "name", "state", "joined", "last seen", "events")
+    return table(headers, [_device(item) for item in devices], width)
+
+
+def _device(item: Mapping[str, Any]) -> tuple[str, ...]:
+    name = plain(item.get("name") or "") + (" (this device)" if item.get("this") else "")
+    times = (plain(item.get("joined") or ""), plain(item.get("last_seen") or ""))
+    return (plain(item["id"])[:8], name, plain(item["state"]), *times, _known(item.get("events")))
+
+
+def _known(value: object) -> str:
+    """Return a number or a count of things; "" for what is not known."""
+    if value is None:
+        return ""
+    return str(len(value)) if isinstance(value, list) else plain(value)
+
+
+def _folder(folder: Mapping[str, Any]) -> str:
+    path = plain(folder.get("path") or "")
+    return path if folder.get("reachable", True) else f"{path} (can't be reached)"
+
+
+def _daemon(daemon: Mapping[str, Any]) -> str:
+    if not daemon.get("running"):
+        return "not running: commands work by themselves, and nothing comes in meanwhile"
+    return f"running (process {daemon.get('pid')}{', locked' if daemon.get('locked') else ''})"
+
+
+def _waiting(folder: Mapping[str, Any]) -> list[str]:
+    return [
+        f"Waiting for events of {plain(item['device'])}: {_known(item['events'])}"
+        for item in folder.get("waiting_for") or ()
+    ]
+
+
+def _seen(folder: Mapping[str, Any]) -> list[str]:
+    return [f"Seen by {plain(item['device'])}: {plain(item['time'])}" for item in folder.get("seen_by") or ()]

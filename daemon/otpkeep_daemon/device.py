@@ -1,0 +1,72 @@
+"""This device's secrets at rest, and how a passphrase or a handed-over keyring brings them back (SPEC §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from otpkeep_daemon.replica import Keys
+from otpkeep_daemon.store import Store
+from otpkeep_protocol import keyring, slots, wire
+from otpkeep_protocol.content import Author
+from otpkeep_protocol.errors import NotAuthentic, OtpkeepError, WrongPassphrase
+from otpkeep_protocol.keyring import Keyring
+
+SECRETS_LIMIT = 4096
+
+
+def keep_secrets(store: Store, ring: Keyring, keys: Keys, random: bytes) -> None:
+    """Wrap the device's secrets under the newest epoch key. `random` is 32 fresh bytes. Inside a transaction."""
+    secrets = {"seed": keys.author.seed, "salt_secret": keys.salt_secret, "local_key": keys.local_key}
+    store.put("secrets", keyring.wrap(ring.newest.key, ring.store_label(), wire.encode(secrets), random))
+    store.put("nonce", keys.author.nonce)
+    store.put("certificate", wire.encode(keys.author.certificate))
+
+
+def unlock(store: Store, ring: Keyring) -> Keys:
+    """Return the keys of this device. NotAuthentic if this keyring is not the one that its store is wrapped under."""
+    if ring.vault != store.need("vault"):
+        raise NotAuthentic("these keys are of another vault; nothing was changed", "Check OTPKEEP_HOME.")
+    opened = keyring.unwrap(ring.newest.key, ring.store_label(), store.need("secrets"))
+    secrets = wire.decode(opened, SECRETS_LIMIT)
+    certificate = wire.decode(store.need("certificate"), SECRETS_LIMIT)
+    author = Author(secrets["seed"], store.need("nonce"), certificate)
+    return Keys(ring.without_seed(), author, secrets["salt_secret"], secrets["local_key"])
+
+
+def slot_files(store: Store) -> list[bytes]:
+    """Return the slot files that the store holds; they need no key and give none away."""
+    return [data for data, _ in store.contents(("slot",))]
+
+
+def open_slots(candidates: list[bytes], passphrase: Callable[[], str]) -> Keyring:
+    """Return the keyring from whichever slot this passphrase opens; it is asked for once.
+
+    WrongPassphrase if it fits none; NotAuthentic if it fits one, and every copy of that is damaged.
+    """
+    return _open_any(candidates, passphrase=passphrase(), code=None)
+
+
+def open_with_code(candidates: list[bytes], code: bytes) -> Keyring:
+    """Return the keyring from whichever slot this recovery code opens; errors as for `open_slots`."""
+    return _open_any(candidates, passphrase=None, code=code)
+
+
+def _open_any(candidates: list[bytes], *, passphrase: str | None, code: bytes | None) -> Keyring:
+    damaged: OtpkeepError | None = None
+    for data in candidates:
+        try:
+            return slots.open_slot(data, passphrase=passphrase, code=code)
+        except WrongPassphrase:
+            continue
+        except OtpkeepError as error:
+            damaged = damaged or error
+    what = "passphrase" if code is None else "recovery code"
+    if damaged is not None:
+        raise WrongPassphrase(
+            f"this {what} opens none of the {len(candidates)} slots, and at least one of them is damaged: {damaged.message}",
+            "Try again; if it is surely right, wait until the folder is fully synced, or use the recovery code.",
+        )
+    raise WrongPassphrase(
+        f"wrong {what}, or its slot has not arrived yet ({len(candidates)} slots tried); nothing was changed",
+        "Try again, or wait until the folder is fully synced.",
+    )

@@ -1,0 +1,281 @@
+"""One pass between the store and the folder: look, plan, do.
+
+The engine decides nothing: `plan` does. It works in small steps, each under the service's lock, so that an edit never
+waits for a long pass. Locked, it publishes the sealed outbox and heals; unlocked, it reads as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from otpkeep_daemon.folder import Folder, Listing, Published
+from otpkeep_daemon.replica import Replica, Surroundings, Verdict
+from otpkeep_daemon.store import Looked, Store, StoredFile
+from otpkeep_protocol import plan
+from otpkeep_protocol.context import covers
+from otpkeep_protocol.errors import OtpkeepError, Unreachable
+from otpkeep_protocol.ids import Dot, sha256
+from otpkeep_protocol.plan import Known, Plan, Seen
+
+BATCH = 32
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass did: files read and published, names missing from the folder, and why it could not go on."""
+
+    read: int = 0
+    published: int = 0
+    missing: tuple[str, ...] = ()
+    trouble: OtpkeepError | None = None
+
+
+class Engine:
+    """Carries files between one store and one folder."""
+
+    def __init__(
+        self, store: Store, folder: Folder, around: Surroundings, lock: AbstractContextManager[object]
+    ) -> None:
+        self.replica: Replica | None = None
+        self.last = Outcome()
+        self._store = store
+        self._folder = folder
+        self._around = around
+        self._lock = lock
+        self._missing: frozenset[str] = frozenset()
+        self._unmarked: set[bytes] = set()
+
+    # settings kept in the store
+
+    @property
+    def publishing(self) -> bool:
+        """Whether this device publishes; `backup off` stops that and nothing else."""
+        return self._store.get("backup") != b"off"
+
+    def adopt_folder(self) -> None:
+        """Take the folder as it is now for the right one: its disk, and everything to be published again."""
+        with self._lock, self._store.transaction():
+            listing = self._folder.look()
+            self._store.put("folder.device", str(listing.device).encode())
+            there = {found.name for found in listing.files}
+            gone = [file.hash for file in self._store.files() if file.published and file.name not in there]
+            self._store.mark_unpublished(gone)
+
+    # the pass
+
+    def run(self) -> Outcome:
+        """Make one pass. An unreachable folder is an outcome, not an error."""
+        try:
+            self.last = self._run()
+        except Unreachable as trouble:
+            self.last = Outcome(trouble=trouble)
+        return self.last
+
+    def _run(self) -> Outcome:
+        listing = self._folder.look()
+        with self._lock:
+            self._flush_marks()
+            steps = self._plan(listing)
+            self._note(listing, steps)
+        read = sum(self._read(batch, listing) for batch in _batches(steps.read))
+        published = sum(self._publish_named(batch) for batch in _batches(steps.publish))
+        with self._lock:
+            self._beat()
+            published += self._publish_waiting()
+            self._flush_marks()
+        return Outcome(read, published, steps.missing)
+
+    def _plan(self, listing: Listing) -> Plan:
+        known = self._check_folder(listing)
+        looked = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in self._store.looked().values()}
+        return plan.decide(
+            _seen(listing),
+            known,
+            looked,
+            evicted=_evicted(listing),
+            missing_before=self._missing,
+            unlocked=self.replica is not None,
+            publishing=self.publishing,
+        )
+
+    def _check_folder(self, listing: Listing) -> dict[str, Known]:
+        """Raise Unreachable unless this is the folder that it was. Return what the store knows."""
+        device = self._store.get("device")
+        known = {f.name: Known(f.size, f.published, f.owner in (None, device)) for f in self._store.files()}
+        last_device = int(self._store.need("folder.device"))
+        there = _seen(listing).keys() | _evicted(listing)
+        plan.check_folder(there, listing.device, known, last_device)
+        if listing.device != last_device:
+            self._check_back(listing, known)
+        return known
+
+    def _check_back(self, listing: Listing, known: dict[str, Known]) -> None:
+        """Accept another disk number, as removable disks get, once a known file reads back whole."""
+        name = next(found.name for found in listing.files if found.name in known and known[found.name].published)
+        stored = self._store.file_named(name)
+        data = self._folder.read(name)
+        if stored is None or data is None or sha256(data) != stored.hash:
+            raise Unreachable(
+                "the folder is on another disk, and a file known to be in it does not read back; "
+                "edits are saved on this device",
+                "Wait until the folder is synced, or run `otpkeep backup now --here`.",
+            )
+        with self._store.transaction():
+            self._store.put("folder.device", str(listing.device).encode())
+
+    def _note(self, listing: Listing, steps: Plan) -> None:
+        self._missing = frozenset(steps.missing)
+        now = self._around.now() // 1000
+        found = {f.name: f for f in listing.files}
+        fine = [Looked(name, found[name].size, found[name].mtime_ns, "ok", now) for name in steps.present]
+        if fine or steps.forget:
+            with self._store.transaction():
+                self._store.set_looked(fine)
+                self._store.forget_looked(steps.forget)
+
+    # reading
+
+    def _read(self, names: Sequence[str], listing: Listing) -> int:
+        """Read a batch of files and take in what they hold. Return how many were new."""
+        found = {f.name: f for f in listing.files}
+        contents = {name: data for name in names if (data := self._read_one(name)) is not None}
+        with self._lock:
+            replica = self.replica
+            if replica is None:
+                return 0
+            fresh = {name: data for name, data in contents.items() if not self._store.has(sha256(data))}
+            statements = len(replica.slot_statements)
+            verdicts = dict(zip(fresh, replica.ingest(list(fresh.values())), strict=True))
+            earlier = self._store.looked()
+            now = self._around.now() // 1000
+            with self._store.transaction():
+                for name in contents:
+                    verdict = self._verdict(name, contents[name], verdicts.get(name, Verdict("ok")))
+                    since = earlier[name].since if name in earlier and earlier[name].verdict == verdict.kind else now
+                    row = Looked(name, len(contents[name]), found[name].mtime_ns, verdict.kind, since)
+                    self._store.set_looked([row])
+                if len(replica.slot_statements) != statements:
+                    self._store.forget_looked([v.name for v in earlier.values() if v.verdict == "slot"])
+        return sum(verdict.kind == "ok" for verdict in verdicts.values())
+
+    def _read_one(self, name: str) -> bytes | None:
+        try:
+            return self._folder.read(name)
+        except Unreachable:
+            raise
+        except OtpkeepError as error:
+            log.warning("%s is left alone: %s", name, error.message)
+            return None
+
+    def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
+        stored = self._store.file_named(name)
+        if stored is not None and stored.hash != sha256(data) and verdict.kind in ("pending", "foreign"):
+            return Verdict("damaged", "its bytes are not those that its name stands for")
+        if verdict.kind not in ("ok", "slot"):
+            log.info("%s: %s", name, verdict.detail)
+        return verdict
+
+    # publishing
+
+    def publish(self) -> bool:
+        """Publish what waits, at once. Return whether all of this device's edits are in the folder now.
+
+        Called under the lock, after each edit. The store learns of it with the next pass: publishing twice does no
+        harm, and the person need not wait for one more sync of the disk.
+        """
+        if not self.publishing:
+            return False
+        try:
+            self._check_still_there()
+            self._publish_waiting()
+        except Unreachable as trouble:
+            self.last = Outcome(trouble=trouble)
+            return False
+        self.last = Outcome(missing=self.last.missing)
+        return not self.waiting()
+
+    def waiting(self) -> list[StoredFile]:
+        """Return the files that are not in the folder yet."""
+        return [file for file in self._store.outbox() if file.hash not in self._unmarked]
+
+    def _check_still_there(self) -> None:
+        """Raise Unreachable unless the folder is the one that it was: one known file is proof enough."""
+        if self.last.trouble is None and any(self._folder.has(name) for name in self._store.published_sample()):
+            return
+        self._check_folder(self._folder.look())
+
+    def _publish_waiting(self) -> int:
+        if not self.publishing:
+            return 0
+        waiting = self.waiting()
+        for file in waiting:
+            self._publish_one(file)
+        return len(waiting)
+
+    def _publish_named(self, names: Sequence[str]) -> int:
+        with self._lock:
+            files = [file for name in names if (file := self._store.file_named(name)) is not None]
+            for file in files:
+                self._publish_one(file)
+            return len(files)
+
+    def _publish_one(self, file: StoredFile) -> None:
+        if self._folder.publish(file.name, self._store.data(file.hash)) is Published.DONE:
+            self._unmarked.add(file.hash)
+        elif self.replica is not None:
+            log.warning("%s is taken by damaged bytes; its content is sealed anew under another name", file.name)
+            self.replica.reseal(file.hash)
+
+    def _flush_marks(self) -> None:
+        if self._unmarked:
+            with self._store.transaction():
+                self._store.mark_published(self._unmarked)
+            self._unmarked.clear()
+
+    def close(self) -> None:
+        """Write down what is only in memory."""
+        with self._lock:
+            self._flush_marks()
+
+    # beats
+
+    def _beat(self) -> None:
+        replica = self.replica
+        if replica is None or not self.publishing:
+            return
+        self._drop_older_beats()
+        author, chains = replica.keys.author.writer, replica.chains
+        seen, last_word = chains.last_seen_by(author)
+        held = [piece for piece in chains.seen() if piece.writer != author]
+        news = any(not covers(seen, Dot(p.writer, p.last, p.hash), chains.forks) for p in held)
+        if plan.beat_due(self._around.now(), last_word, news=news):
+            replica.beat()
+
+    def _drop_older_beats(self) -> None:
+        """Remove this device's beats but the newest, once that one has been read back."""
+        own = self._store.get("device")
+        beats = [file for file in self._store.files() if file.kind == "beat" and file.owner == own]
+        if len(beats) > 1 and beats[-1].published:
+            for beat in beats[:-1]:
+                self._folder.delete(beat.name)
+            with self._store.transaction():
+                self._store.drop([beat.hash for beat in beats[:-1]])
+
+
+def _seen(listing: Listing) -> dict[str, Seen]:
+    return {found.name: Seen(found.size, found.mtime_ns) for found in listing.files}
+
+
+def _evicted(listing: Listing) -> frozenset[str]:
+    """Return the names of files that are in the folder though their bytes are elsewhere; iCloud hides them as .N.icloud."""
+    names = listing.placeholders
+    return frozenset(name.removeprefix(".").removesuffix(".icloud") if name.endswith(".icloud") else name for name in names)
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), BATCH):
+        yield names[start : start + BATCH]

@@ -1,0 +1,173 @@
+"""Importing accounts: each entry is added, or matched with an account that is there, or left out with the reason.
+
+A match brings only values that the account never had: so the same file imported again, or an older one, undoes no
+edit made since. A counter is only raised.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from otpkeep_daemon.accounts import Accounts, edit_draft
+from otpkeep_protocol import wire
+from otpkeep_protocol.account import Account, Otp
+from otpkeep_protocol.errors import OtpkeepError
+from otpkeep_protocol.events import Draft
+from otpkeep_protocol.ids import imported_id, sha256
+from otpkeep_protocol.state import comparable
+from otpkeep_protocol.view import View
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import does: drafts to commit with local secrets, and the accounts it found, by outcome."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    secrets: dict[bytes, bytes | None] = field(default_factory=dict, repr=False)
+    added: list[bytes] = field(default_factory=list)
+    changed: list[bytes] = field(default_factory=list)
+    unchanged: list[bytes] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[bytes]:
+        """Every account that an entry became or met, each once."""
+        return list(dict.fromkeys([*self.added, *self.changed, *self.unchanged]))
+
+
+class Import:
+    """One import into one replica. `plan` decides everything; committing its drafts is the caller's."""
+
+    def __init__(self, accounts: Accounts, *, placeholder: bool) -> None:
+        self._accounts = accounts
+        self._replica = accounts.replica
+        self._placeholder = placeholder
+        self._made = Imported()
+        self._equal_entries: Counter[bytes] = Counter()
+        self._alive = {shown.account: shown for shown in accounts.views() if not shown.deleted}
+        self._deleted = {shown.account: shown for shown in accounts.views() if shown.deleted}
+        self._by_secret = self._secrets()
+
+    def plan(self, entries: Sequence[Mapping[str, Any]]) -> Imported:
+        """Return what these entries ({fields, identity, label}) do."""
+        for entry in entries:
+            try:
+                self._take(entry)
+            except OtpkeepError as error:
+                self._made.skipped.append({"entry": entry["label"], "reason": error.message})
+        return self._made
+
+    def _secrets(self) -> dict[bytes, list[bytes]]:
+        """Return the living accounts by a digest of their secret, placeholders of this device included."""
+        found: dict[bytes, list[bytes]] = {}
+        for shown in self._alive.values():
+            otp = self._accounts.otp(shown)
+            if otp is not None:
+                found.setdefault(sha256(otp.secret), []).append(shown.account)
+        return found
+
+    def _take(self, entry: Mapping[str, Any]) -> None:
+        fields = Account.from_fields(entry["fields"]).to_fields()
+        otp = Otp.from_wire(fields["otp"])
+        candidates = self._candidates(entry, fields)
+        match = next((c for c in candidates if c in self._alive), None) or self._same_secret(otp.secret)
+        if match is not None:
+            self._merge(self._alive[match], fields, otp)
+            return
+        if candidates[0] in self._made.secrets or any(d.account == candidates[0] for d in self._made.drafts):
+            self._made.skipped.append({"entry": entry["label"], "reason": "the file holds this entry twice"})
+            return
+        revived = next((c for c in candidates if c in self._deleted), None)
+        if revived is not None:
+            self._revive(self._deleted[revived], fields, otp)
+        else:
+            self._add(candidates[0], fields)
+
+    def _candidates(self, entry: Mapping[str, Any], fields: Mapping[str, Any]) -> list[bytes]:
+        """Return the ids that this entry may have here: the one every device gives it, and its own if it is ours."""
+        id_key = self._replica.keys.keyring.id_key
+        identity = entry["identity"]
+        if identity is not None:
+            own = _account_id(identity[1])
+            return [imported_id(id_key, list(identity)), *([own] if own is not None else [])]
+        what = [sha256(wire.encode(comparable("otp", fields["otp"]))), fields.get("issuer", ""), fields.get("name", "")]
+        key = sha256(wire.encode(what))
+        self._equal_entries[key] += 1
+        return [imported_id(id_key, ["otp", *what, self._equal_entries[key] - 1])]
+
+    def _same_secret(self, secret: bytes) -> bytes | None:
+        """Return the one living account with this secret, None if there is none or several."""
+        found = self._by_secret.get(sha256(secret), [])
+        return found[0] if len(found) == 1 else None
+
+    def _add(self, account: bytes, fields: Mapping[str, Any]) -> None:
+        draft, secrets = self._accounts.draft_add(account, fields, placeholder=self._placeholder, weak=True)
+        self._made.drafts.append(draft)
+        self._made.secrets |= secrets
+        self._made.added.append(account)
+
+    def _revive(self, shown: View, fields: dict[str, Any], otp: Otp) -> None:
+        if self._accounts.is_placeholder(shown) or self._placeholder:
+            fields = {**fields, "otp": otp.as_placeholder().to_wire()}
+            self._made.secrets[shown.account] = wire.encode(otp.to_wire())
+        self._made.drafts.append(edit_draft(shown.account, {**fields}))
+        self._made.added.append(shown.account)
+
+    def _merge(self, shown: View, fields: dict[str, Any], otp: Otp) -> None:
+        """Bring what is new in an entry to the account that it matches."""
+        if self._accounts.is_placeholder(shown):
+            self._enrol(shown, otp)
+            fields = {**fields, "otp": otp.as_placeholder().to_wire()}
+        elif self._placeholder:
+            raise OtpkeepError("it is here already as an account whose secret was backed up")
+        had = self._had(shown.account) if any(not _same(shown, n, v) for n, v in fields.items()) else {}
+        new = {
+            name: value
+            for name, value in fields.items()
+            if not _same(shown, name, value) and wire.encode(comparable(name, value)) not in had.get(name, set())
+        }
+        if new:
+            self._made.drafts.append(edit_draft(shown.account, new))
+        raised = self._raise_counter(shown, otp) if "otp" not in new else False
+        changed = bool(new) or raised or shown.account in self._made.secrets
+        (self._made.changed if changed else self._made.unchanged).append(shown.account)
+
+    def _had(self, account: bytes) -> dict[str, set[bytes]]:
+        """Return every value that each field of an account ever had, encoded."""
+        had: dict[str, set[bytes]] = {}
+        for event in self._replica.log(account):
+            for name, value in (event.values or {}).items():
+                had.setdefault(name, set()).add(wire.encode(comparable(name, value)))
+        return had
+
+    def _enrol(self, shown: View, otp: Otp) -> None:
+        """Keep the secret of a placeholder that this device does not have yet, here and nowhere else."""
+        here = self._accounts.otp(shown)
+        if here is None:
+            self._made.secrets[shown.account] = wire.encode(otp.to_wire())
+        elif not hmac.compare_digest(here.secret, otp.secret):
+            raise OtpkeepError("it is a placeholder with another secret on this device; use edit to replace that")
+
+    def _raise_counter(self, shown: View, otp: Otp) -> bool:
+        if otp.counter is None or shown.counter is None or otp.counter <= shown.counter:
+            return False
+        key = shown.values["otp"]["counter_key"]
+        self._made.drafts.append(Draft("account.use", shown.account, extra={"counter": [key, otp.counter]}))
+        return True
+
+
+def _same(shown: View, name: str, value: Any) -> bool:
+    return bool(comparable(name, shown.values.get(name)) == comparable(name, value))
+
+
+def _account_id(text: str) -> bytes | None:
+    """Return the account id that a UUID of the own vault file stands for."""
+    try:
+        account = bytes.fromhex(text.replace("-", ""))
+    except ValueError:
+        return None
+    return account if len(account) == 16 else None

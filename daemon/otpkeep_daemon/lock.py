@@ -1,0 +1,66 @@
+"""The writer lock: one process at a time may open the store, so that no dot is ever made twice.
+
+It is a flock on a file of its own, since SQLite drops locks of a process that opens and closes its file again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from otpkeep_protocol.errors import Busy
+
+PATIENCE_S = 5.0
+_STEP_S = 0.02
+
+
+class WriterLock:
+    """A held lock. It dies with the process, whatever kills it."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Wrap a locked descriptor."""
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let the next process in."""
+        os.close(self._descriptor)
+
+
+def try_lock(path: Path, purpose: str) -> WriterLock | None:
+    """Take the lock and write into it who holds it; None if another process does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode(), 0)
+    return WriterLock(descriptor)
+
+
+def wait_for_lock(path: Path, purpose: str, meanwhile: Callable[[], bool]) -> WriterLock | None:
+    """Take the lock within five seconds; None as soon as `meanwhile` says that it is no longer needed.
+
+    Busy, naming the process that holds it, when the time is over.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        if (lock := try_lock(path, purpose)) is not None:
+            return lock
+        if meanwhile():
+            return None
+        if time.monotonic() > deadline:
+            raise Busy(
+                f"the store is in use by process {holder(path)}, which does not answer; nothing was changed",
+                "Wait until it has finished, or stop it, and try again.",
+            )
+        time.sleep(_STEP_S)
+
+
+def holder(path: Path) -> str:
+    """Return what the holder wrote: its process id and purpose."""
+    return path.read_text(errors="replace").strip() or "(unknown)"

@@ -1,0 +1,85 @@
+"""otpkeep's own vault file: an encrypted export in Aegis's format, always current (SPEC §9).
+
+With it a person can walk away to another authenticator at any moment, with the passphrase alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from otpkeep_daemon import durable
+from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.formats import aegis
+from otpkeep_daemon.formats.entry import Skipped
+from otpkeep_protocol.account import Account
+from otpkeep_protocol.errors import OtpkeepError
+
+WRITTEN = "own_vault.version"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Living accounts by id with their present counters, and those that must not or can't be exported."""
+
+    accounts: tuple[tuple[bytes, Account], ...]
+    left_out: tuple[Skipped, ...]
+
+
+def exportable(accounts: Accounts) -> Exported:
+    """Return what any export may hold: no placeholder's secret ever leaves the store."""
+    chosen: list[tuple[bytes, Account]] = []
+    left_out: list[Skipped] = []
+    for shown in accounts.views():
+        if shown.deleted:
+            continue
+        otp = None if accounts.is_placeholder(shown) else accounts.otp(shown)
+        if otp is None:
+            reason = "a placeholder" if accounts.is_placeholder(shown) else "its secret is missing here"
+            left_out.append(Skipped(shown.account.hex(), reason))
+        else:
+            chosen.append((shown.account, Account.from_fields({**shown.values, "otp": otp.to_wire()})))
+    return Exported(tuple(chosen), tuple(left_out))
+
+
+class OwnVault:
+    """Keeps the file current. `stale` and `compose` only read, under the service's lock; `write` needs no lock."""
+
+    def __init__(self, path: Path, random: Callable[[int], bytes]) -> None:
+        self.left_out: tuple[Skipped, ...] = ()
+        self._path = path
+        self._random = random
+
+    def stale(self, accounts: Accounts) -> bool:
+        """Tell whether the file is missing, or events have come since it was written."""
+        store = accounts.replica.store
+        return store.get(WRITTEN) != _version(accounts) or not self._path.exists()
+
+    def compose(self, accounts: Accounts) -> tuple[bytes, bytes]:
+        """Return the file's new bytes, and the version to record once they are written.
+
+        NotAuthentic while the statement with the password slot has not arrived.
+        """
+        replica = accounts.replica
+        slot = replica.slot_statement()["values"]["own"]
+        export = exportable(accounts)
+        made = aegis.write_with_master_key(export.accounts, replica.keys.keyring.own_master_key(), slot, self._random)
+        self.left_out = (*export.left_out, *made.left_out)
+        return made.data, _version(accounts)
+
+    def write(self, data: bytes) -> None:
+        """Replace the file durably, 0600. OtpkeepError if the disk refuses; the next change tries again."""
+        try:
+            with durable.opened(self._path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
+                durable.replace(folder, self._path.name, data, f".{self._path.name}.{self._random(6).hex()}")
+        except OSError as error:
+            raise OtpkeepError(
+                f"the own vault file could not be written: {error.strerror}; every edit is safe in the store",
+                "Free some space, or check the permissions of its directory.",
+            ) from error
+
+
+def _version(accounts: Accounts) -> bytes:
+    return str(accounts.replica.store.event_count()).encode()

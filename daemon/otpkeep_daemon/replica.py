@@ -1,0 +1,361 @@
+"""The replica: this device's copy of the vault, unlocked.
+
+It joins the store with the keys, and keeps chains and state in memory. Two ways in, one transaction each:
+
+    commit(drafts)  this device's own edits: composed, sealed, durable, then folded
+    ingest(files)   other devices' files: opened, checked, durable, then folded
+
+Memory follows the store and never runs ahead of it: nothing is folded before its transaction has committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from otpkeep_daemon.store import NewFile, Store
+from otpkeep_protocol import content, keyring, sealing, statements, wire
+from otpkeep_protocol.chains import Chains
+from otpkeep_protocol.content import Author, Beat, Pair, Run
+from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
+from otpkeep_protocol.events import Draft, Event, Place, compose
+from otpkeep_protocol.ids import Piece, sha256
+from otpkeep_protocol.keyring import Keyring
+from otpkeep_protocol.naming import file_name
+from otpkeep_protocol.state import State
+
+RUN_EVENTS = 500
+RUN_BYTES = 4_194_304
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What an unlocked device has in memory; `keyring` never has the admin seed."""
+
+    keyring: Keyring
+    author: Author
+    salt_secret: bytes = field(repr=False)
+    local_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where randomness (bytes of the operating system) and time (ms since 1970) come from."""
+
+    random: Callable[[int], bytes] = field(repr=False)
+    now: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a file: `kind` is one word that the store keeps; `detail` is for people."""
+
+    kind: str
+    detail: str = ""
+
+
+class Replica:
+    """An unlocked copy of the vault. Not safe for concurrent use: callers hold the service's lock."""
+
+    def __init__(self, store: Store, keys: Keys, around: Surroundings) -> None:
+        """Load everything that the store holds."""
+        self.store = store
+        self.keys = keys
+        self.around = around
+        self.chains = Chains()
+        self.state = State()
+        self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
+        self.version = 0
+        self._opened = lru_cache(maxsize=32)(self._open_stored)
+        self._load()
+
+    # own edits
+
+    def commit(self, drafts: Sequence[Draft], secrets: Mapping[bytes, bytes | None] | None = None) -> list[Event]:
+        """Record this device's edits; when this returns they are durable. `secrets` are placeholders' local values.
+
+        Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
+        """
+        with self.store.transaction():
+            author, drafts = self._author_for(drafts)
+            composed = self._compose(author, drafts)
+            for batch in _batches([(envelope, body) for envelope, body, _ in composed]):
+                self._store_run(author, batch, composed)
+            self.keep_locals(secrets or {})
+        made = [event for _, _, event in composed]
+        self._absorb(made)
+        return made
+
+    def _author_for(self, drafts: Sequence[Draft]) -> tuple[Author, Sequence[Draft]]:
+        author = self.keys.author
+        head = self.store.head(author.writer)
+        beyond = self.chains.last_known(author.writer) > (head[0] if head is not None else 0)
+        if head is not None and not beyond and author.writer not in self.chains.forks:
+            return author, drafts
+        if head is not None or beyond:
+            author = self._new_writer()
+        opening = Draft("writer.open", extra={"device": author.public_key, "nonce": author.nonce})
+        return author, [opening, *drafts]
+
+    def _new_writer(self) -> Author:
+        """Have the next edit open a new writer: somebody else has written as this one, or it was rolled back."""
+        author = replace(self.keys.author, nonce=self.around.random(16))
+        self.store.put("nonce", author.nonce)
+        self.keys = replace(self.keys, author=author)
+        return author
+
+    def _compose(self, author: Author, drafts: Sequence[Draft]) -> list[tuple[bytes, bytes, Event]]:
+        seen = self.chains.seen()
+        others = [piece for piece in seen if piece.writer != author.writer]
+        own = next((piece for piece in seen if piece.writer == author.writer), None)
+        head = self.store.head(author.writer)
+        seq, prev = head if head is not None else (0, None)
+        composed = []
+        for number, draft in enumerate(drafts, start=1):
+            place = Place(
+                self.keys.keyring.vault,
+                author.writer,
+                seq + number,
+                prev,
+                self.chains.clock + number,
+                self.around.now(),
+                (*others, own) if own is not None else tuple(others),
+                self.around.random(16),
+            )
+            composed.append(compose(draft, place))
+            event = composed[-1][2]
+            prev = event.hash
+            own = Piece(author.writer, own.first if own is not None else 1, event.dot.seq, event.dot.hash)
+        return composed
+
+    def _store_run(self, author: Author, pairs: list[Pair], composed: list[tuple[bytes, bytes, Event]]) -> None:
+        envelopes = {envelope for envelope, _ in pairs}
+        made = tuple(event for envelope, _, event in composed if envelope in envelopes)
+        data = self._seal(content.make_run(author, self.keys.keyring.vault, pairs))
+        self.store.add(_new_file("run", author.device, data, published=False, writer=author.writer, events=made))
+
+    def beat(self) -> None:
+        """Put into the outbox what this device has seen; the store forgets its earlier beats when this one is out."""
+        author = self.keys.author
+        made = content.make_beat(author, self.keys.keyring.vault, self.around.now(), self.chains.seen())
+        with self.store.transaction():
+            self.store.add(_new_file("beat", author.device, self._seal(made), published=False, writer=author.writer))
+
+    def reseal(self, digest: bytes) -> None:
+        """Seal the content of a stored file anew, because its name in the folder is taken by damaged bytes."""
+        header, opened = self._open(self.store.data(digest))
+        del header
+        old = next(file for file in self.store.files() if file.hash == digest)
+        with self.store.transaction():
+            self.store.replace(digest, _new_file(old.kind, old.owner, self._seal(opened), published=False))
+        self._opened.cache_clear()
+
+    def _seal(self, made: bytes) -> bytes:
+        ring = self.keys.keyring
+        return sealing.seal(
+            made,
+            vault=ring.vault,
+            epoch=ring.newest.id,
+            key=ring.newest.key,
+            salt_secret=self.keys.salt_secret,
+            random=self.around.random(32),
+        )
+
+    # other devices' files
+
+    def ingest(self, files: Sequence[bytes], *, published: bool = True) -> list[Verdict]:
+        """Take in the bytes of files from the folder. Each gets its verdict; a bad one never stops the others."""
+        fresh: list[Event] = []
+        beats: list[Beat] = []
+        with self.store.transaction():
+            verdicts = [self._take_in(data, fresh, beats, published) for data in files]
+        self._absorb(fresh, beats)
+        return verdicts
+
+    def _take_in(self, data: bytes, fresh: list[Event], beats: list[Beat], published: bool) -> Verdict:
+        try:
+            header = sealing.read_header(data)
+            if header.vault != self.keys.keyring.vault:
+                return Verdict("other-vault", f"a file of another vault, {header.vault.hex()}")
+            if header.type == sealing.SLOT:
+                return self._take_slot(data, header)
+            _, opened = self._open(data)
+        except UnknownVersion as error:
+            return Verdict("newer", error.message)
+        except (Malformed, NotAuthentic) as error:
+            return Verdict("pending" if sealing.has_magic(data) else "foreign", error.message)
+        try:
+            found = content.read(opened, self.keys.keyring)
+        except (Malformed, NotAuthentic) as error:
+            return Verdict("rejected", error.message)
+        self._keep(found, data, fresh, beats, published)
+        return Verdict("ok")
+
+    def _take_slot(self, data: bytes, header: sealing.Header) -> Verdict:
+        sealing.check_version(header)
+        if sha256(data) not in self.slot_hashes():
+            return Verdict("slot", "a slot that no statement of this vault names")
+        self.store.add(_new_file("slot", None, data, published=True))
+        return Verdict("ok")
+
+    def _keep(
+        self, found: content.Content, data: bytes, fresh: list[Event], beats: list[Beat], published: bool
+    ) -> None:
+        kind = type(found).__name__.lower()
+        made: tuple[Event, ...] = ()
+        if isinstance(found, Run):
+            made = tuple(self.checked(event) for event in found.events)
+            fresh.extend(made)
+            if found.writer == self.keys.author.writer and not all(self.chains.holds(e.dot) for e in made):
+                self._new_writer()
+        elif isinstance(found, Beat):
+            beats.append(found)
+        self.store.add(_new_file(kind, found.device, data, published=published, writer=found.writer, events=made))
+
+    def checked(self, event: Event) -> Event:
+        """Return the event, without effect if it carries an admin statement that the admin did not sign."""
+        if event.problem is None and "statement" in event.extra:
+            try:
+                statements.check_admin(event.extra["statement"], self.keys.keyring)
+            except NotAuthentic as error:
+                return replace(event, problem=error.message)
+        return event
+
+    def _open(self, data: bytes) -> tuple[sealing.Header, bytes]:
+        header = sealing.read_header(data)
+        epoch = self.keys.keyring.epoch(header.epoch)
+        if epoch is None:
+            raise NotAuthentic("a file sealed under keys that this device does not have")
+        return header, sealing.open_sealed(data, header, epoch.key)
+
+    # memory
+
+    def _load(self) -> None:
+        for data, troubled in self.store.contents(("run", "beat")):
+            opened = self._open(data)[1]
+            for event in self._events_of(opened, troubled):
+                self._note_statement(event)
+                self.chains.add(event)
+                self.state.apply(event)
+        for beat in self._beats():
+            self.chains.note_seen(beat.writer, beat.seen, beat.wall)
+        if self.chains.forks:
+            self._refold()
+
+    def _events_of(self, opened: bytes, troubled: bool) -> list[Event]:
+        if not troubled:
+            return content.reread(opened)
+        found = content.read(opened, self.keys.keyring)
+        return [self.checked(event) for event in found.events] if isinstance(found, Run) else []
+
+    def _beats(self) -> Iterator[Beat]:
+        for data, _ in self.store.contents(("beat",)):
+            found = content.read(self._open(data)[1], self.keys.keyring)
+            assert isinstance(found, Beat)
+            yield found
+
+    def _absorb(self, events: Iterable[Event], beats: Iterable[Beat] = ()) -> None:
+        """Fold what the store has just committed."""
+        forked = False
+        for event in events:
+            forked |= self.chains.add(event)
+            self._note_statement(event)
+            self.state.apply(event)
+            self.version += 1
+        for beat in beats:
+            forked |= self.chains.note_seen(beat.writer, beat.seen, beat.wall)
+        if forked:
+            self._refold()
+
+    def _refold(self) -> None:
+        """Fold all events anew, because a fork changed what contexts cover."""
+        self.state = State(self.chains.forks)
+        for event in self.events():
+            self.state.apply(event)
+
+    def _note_statement(self, event: Event) -> None:
+        if event.kind == "slot.set" and event.problem is None and event.values is not None:
+            statement = event.extra["statement"]
+            self.slot_statements[statements.check_admin(statement, self.keys.keyring)] = statement
+
+    # questions
+
+    def events(self) -> Iterator[Event]:
+        """Yield every held event, in the order in which this device got them."""
+        for data, troubled in self.store.contents(("run",)):
+            yield from self._events_of(self._open(data)[1], troubled)
+
+    def log(self, account: bytes | None = None, *, newest: bool = True) -> Iterator[Event]:
+        """Yield held events in log order, those without effect included."""
+        for event_hash, file_hash in self.store.log(account, newest=newest):
+            yield self._opened(file_hash)[event_hash]
+
+    def find(self, writer_prefix: str, seq: int) -> list[Event]:
+        """Return the events of that seq whose writer begins so."""
+        return [self._opened(file)[digest] for digest, file in self.store.find_event(writer_prefix, seq)]
+
+    def _open_stored(self, file_hash: bytes) -> Mapping[bytes, Event]:
+        opened = self._open(self.store.data(file_hash))[1]
+        return {event.hash: event for event in self._events_of(opened, troubled=True)}
+
+    def slot_statement(self) -> Mapping[str, wire.Value]:
+        """Return the current slot.set statement. NotAuthentic if none has arrived."""
+        known = statements.current(self.slot_statements.items())
+        if not known:
+            raise NotAuthentic("the statement that names this vault's slots has not arrived yet")
+        return known[0]
+
+    def slot_hashes(self) -> set[bytes]:
+        """Return the hashes of the current slot files."""
+        known = statements.current(self.slot_statements.items())
+        return {digest for statement in known for digest in statement["values"]["slots"]}
+
+    def local_secret(self, account: bytes) -> bytes | None:
+        """Return the canonical otp of a placeholder that this device enrolled, None for any other account."""
+        sealed = self.store.local(account)
+        if sealed is None:
+            return None
+        return keyring.unwrap(self.keys.local_key, self._local_label(account), sealed)
+
+    def local_secrets(self) -> dict[bytes, bytes]:
+        """Return the canonical otp of every placeholder that this device enrolled, by account."""
+        key = self.keys.local_key
+        return {a: keyring.unwrap(key, self._local_label(a), sealed) for a, sealed in self.store.locals().items()}
+
+    def keep_locals(self, secrets: Mapping[bytes, bytes | None]) -> None:
+        """Keep, or with None forget, placeholders' secrets on this device alone. Called inside a transaction."""
+        for account, secret in secrets.items():
+            self.store.set_local(account, None if secret is None else self._seal_local(account, secret))
+
+    def _seal_local(self, account: bytes, secret: bytes) -> bytes:
+        return keyring.wrap(self.keys.local_key, self._local_label(account), secret, self.around.random(32))
+
+    def _local_label(self, account: bytes) -> bytes:
+        return b"otpkeep/v1/local" + self.keys.keyring.vault + account
+
+
+def _new_file(
+    kind: str,
+    owner: bytes | None,
+    data: bytes,
+    *,
+    published: bool,
+    writer: bytes | None = None,
+    events: tuple[Event, ...] = (),
+) -> NewFile:
+    return NewFile(sha256(data), file_name(data), kind, owner, published, data, writer, events)
+
+
+def _batches(pairs: list[Pair]) -> Iterator[list[Pair]]:
+    """Cut pairs into runs that stay comfortable to hold in memory."""
+    batch: list[Pair] = []
+    size = 0
+    for envelope, body in pairs:
+        size += len(envelope) + len(body or b"")
+        if batch and (len(batch) == RUN_EVENTS or size > RUN_BYTES):
+            yield batch
+            batch, size = [], len(envelope) + len(body or b"")
+        batch.append((envelope, body))
+    if batch:
+        yield batch

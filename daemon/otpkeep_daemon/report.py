@@ -1,0 +1,126 @@
+"""What a person is told of the whole: status, devices, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.rows import timestamp
+from otpkeep_daemon.store import Store
+from otpkeep_protocol import plan
+from otpkeep_protocol.context import covers
+from otpkeep_protocol.ids import Dot, event_name
+from otpkeep_protocol.plan import Seen
+
+FAR_AHEAD_MS = 24 * 3600 * 1000
+
+
+def devices(store: Store, accounts: Accounts) -> list[dict[str, Any]]:
+    """Return the vault's devices, this one first, then by the time they joined."""
+    names, own = accounts.names(), store.need("device")
+    rows = []
+    for device, (count, first, last) in store.events_of_devices().items():
+        subject = accounts.replica.state.subjects.get(device)
+        retired = subject.registers.get("retired") if subject is not None else None
+        rows.append(
+            {
+                "id": device.hex(),
+                "name": names.label(device),
+                "this": device == own,
+                "joined": timestamp(first),
+                "last_seen": timestamp(max(last, _last_word(accounts, device))),
+                "events": count,
+                "state": "retired" if retired is not None and retired.dots else "active",
+            }
+        )
+    return sorted(rows, key=lambda row: (not row["this"], row["joined"]))
+
+
+def _writers_of(accounts: Accounts, device: bytes) -> list[bytes]:
+    return [writer for writer, owner in accounts.replica.store.writers().items() if owner == device]
+
+
+def _last_word(accounts: Accounts, device: bytes) -> int:
+    return max(accounts.replica.chains.last_seen_by(w)[1] for w in _writers_of(accounts, device))
+
+
+def seen_by(store: Store, accounts: Accounts) -> list[dict[str, str]]:
+    """Return the other devices that are known to have seen this device's newest event, and since when."""
+    chains, names, own = accounts.replica.chains, accounts.names(), store.need("device")
+    head = store.head(accounts.replica.keys.author.writer)
+    if head is None:
+        return []
+    dot = Dot(accounts.replica.keys.author.writer, head[0], head[1][:16])
+    rows = []
+    for writer, device in store.writers().items():
+        seen, wall = chains.last_seen_by(writer)
+        if device != own and covers(seen, dot, chains.forks):
+            rows.append({"device": names.label(device), "time": timestamp(wall)})
+    return rows
+
+
+def waiting_for(accounts: Accounts) -> list[dict[str, Any]]:
+    """Return whose events are known to exist and have not arrived, and how many."""
+    names = accounts.names()
+    missing = accounts.replica.chains.missing()
+    return [{"device": names.of_writer(writer), "events": count} for writer, count in sorted(missing.items())]
+
+
+def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: int) -> list[dict[str, str]]:
+    """Return what is wrong, each with what to do."""
+    found = []
+    if engine.last.trouble is not None:
+        trouble = engine.last.trouble
+        found.append(_problem(trouble.kind, trouble.message, trouble.hint))
+    found += _folder_problems(store, engine, now_ms)
+    if accounts is not None:
+        found += _vault_problems(store, accounts, now_ms)
+    return found
+
+
+def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str, str]]:
+    looked = store.looked().values()
+    seen = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked}
+    late = plan.overdue(seen, now_ms // 1000)
+    found = [
+        _problem("damaged", f"{n} in the folder does not open", "`otpkeep verify` names what it held.") for n in late
+    ]
+    for verdict, (message, hint) in _VERDICTS.items():
+        found += [_problem(verdict, f"{v.name} {message}", hint) for v in looked if v.verdict == verdict]
+    if engine.last.missing:
+        message = f"{len(engine.last.missing)} files that were in the folder are gone; nothing is lost on this device"
+        found.append(_problem("missing", message, "This device's files are put back by themselves."))
+    return found
+
+
+_VERDICTS: Mapping[str, tuple[str, str]] = {
+    "other-vault": ("belongs to another vault; it is left alone", "Keep one vault in a folder."),
+    "newer": ("was written by a newer otpkeep", "Update otpkeep on this device."),
+    "rejected": ("was sealed with this vault's key, but nobody the vault knows vouches for it", "Keep it, and ask for help."),
+}
+
+
+def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[str, str]]:
+    chains, names = accounts.replica.chains, accounts.names()
+    found = [
+        _problem("gap", f"waiting for {row['events']} events of {row['device']}", "Let that device and this one sync.")
+        for row in waiting_for(accounts)
+    ]
+    for writer in chains.forks:
+        message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
+        found.append(_problem("fork", message, "Was that device restored from a backup, or copied?"))
+    for writer, seq, problem in store.problems():
+        message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
+        found.append(_problem("event", message, "Update otpkeep there and here."))
+    for writer in chains.writers():
+        _, wall = chains.last_seen_by(writer)
+        if wall - now_ms > FAR_AHEAD_MS:
+            message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
+            found.append(_problem("clock", message, "Set its clock; no edit is lost."))
+    return found
+
+
+def _problem(kind: str, message: str, hint: str) -> dict[str, str]:
+    return {"kind": kind, "message": message, "hint": hint}

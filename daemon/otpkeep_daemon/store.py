@@ -1,0 +1,312 @@
+"""The store: what this device knows for certain, in one SQLite file.
+
+It holds the sealed files themselves, so that the outbox can be published and the folder healed without any key, and an
+index of their events in clear ids and numbers. Opening it takes the writer lock: whoever holds a Store is the only one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from otpkeep_daemon.lock import WriterLock
+from otpkeep_protocol.errors import IntegrityProblem, Refused, UnknownVersion
+from otpkeep_protocol.events import Event
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    owner BLOB,
+    published INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE INDEX outbox ON files (id) WHERE published = 0;
+CREATE TABLE events (
+    writer BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    file INTEGER NOT NULL REFERENCES files (id),
+    lamport INTEGER NOT NULL,
+    wall INTEGER NOT NULL,
+    account BLOB,
+    problem TEXT,
+    PRIMARY KEY (writer, seq, hash)
+) WITHOUT ROWID;
+CREATE INDEX log_order ON events (lamport, wall, writer, seq);
+CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
+CREATE TABLE writers (writer BLOB PRIMARY KEY, device BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE looked (
+    name TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE locals (account BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+"""
+_EVENT_AND_FILE = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A sealed file of this vault: SHA-256, name, kind, owning device (None for slots), whether it was in the folder."""
+
+    hash: bytes
+    name: str
+    kind: str
+    owner: bytes | None
+    published: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look made of a name in the folder; `since` is when (s) that verdict was first given."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    verdict: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file to be stored, with its events; `writer` is who made them."""
+
+    hash: bytes
+    name: str
+    kind: str
+    owner: bytes | None
+    published: bool
+    data: bytes = field(repr=False)
+    writer: bytes | None = None
+    events: tuple[Event, ...] = ()
+
+
+class Store:
+    """One connection on one file, used by one process at a time. Callers hold one lock around its use by threads."""
+
+    def __init__(self, path: Path, lock: WriterLock) -> None:
+        """Open the store at `path`, new if there is none, under a lock that the caller took and this closes."""
+        self._lock = lock
+        fresh = not path.exists()
+        if fresh:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise IntegrityProblem(
+                f"the store {path} can't be read: {error}",
+                "Move it aside and run `otpkeep recover` on your folder; nothing in the folder is affected.",
+            ) from error
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA fullfsync = ON")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA secure_delete = ON")
+        with self.transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise UnknownVersion("this store was written by a newer otpkeep", "Update otpkeep on this device.")
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the file and let go of the writer lock."""
+        self._db.close()
+        self._lock.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable when the block has ended."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def get(self, key: str) -> bytes | None:
+        """Return a value of this device, None if it was never set."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def need(self, key: str) -> bytes:
+        """Return a value that `init` and `recover` always set. Refused if the store is not set up."""
+        value = self.get(key)
+        if value is None:
+            raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
+        return value
+
+    def put(self, key: str, value: bytes) -> None:
+        """Set a value of this device."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def add(self, new: NewFile) -> None:
+        """Store a file with the events that it holds and the store did not."""
+        row = (new.hash, new.name, new.kind, new.owner, new.published, len(new.data), new.data)
+        cursor = self._db.execute("INSERT OR IGNORE INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row)
+        if cursor.rowcount == 0:
+            return
+        if new.writer is not None:
+            self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
+        self._db.executemany(
+            "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (*e.dot[:2], e.hash, cursor.lastrowid, e.lamport, e.wall, e.account, e.problem)
+                for e in new.events
+            ],
+        )
+
+    def replace(self, old_hash: bytes, new: NewFile) -> None:
+        """Put another sealing of the same content in the place of a file, with its events."""
+        self._db.execute(
+            "UPDATE files SET hash = ?, name = ?, published = ?, size = ?, data = ? WHERE hash = ?",
+            (new.hash, new.name, new.published, len(new.data), new.data, old_hash),
+        )
+
+    def drop(self, hashes: Iterable[bytes]) -> None:
+        """Forget files that hold no events, such as older beats."""
+        self._db.executemany("DELETE FROM files WHERE hash = ?", [(digest,) for digest in hashes])
+
+    def mark_published(self, hashes: Iterable[bytes]) -> None:
+        """Record that files were written to the folder and read back."""
+        self._db.executemany("UPDATE files SET published = 1 WHERE hash = ?", [(digest,) for digest in hashes])
+
+    def mark_unpublished(self, hashes: Iterable[bytes]) -> None:
+        """Record that files are to be written to the folder again."""
+        self._db.executemany("UPDATE files SET published = 0 WHERE hash = ?", [(digest,) for digest in hashes])
+
+    def published_sample(self) -> list[str]:
+        """Return the names of a few files that were in the folder, old ones and new ones."""
+        query = "SELECT name FROM files WHERE published = 1 ORDER BY id {} LIMIT 4"
+        return [row[0] for order in ("ASC", "DESC") for row in self._db.execute(query.format(order))]
+
+    def files(self) -> list[StoredFile]:
+        """Return all files, oldest first, without their bytes."""
+        return self._files("")
+
+    def outbox(self) -> list[StoredFile]:
+        """Return the files that wait to be published, oldest first."""
+        return self._files("WHERE published = 0")
+
+    def _files(self, where: str) -> list[StoredFile]:
+        query = f"SELECT hash, name, kind, owner, published, size FROM files {where} ORDER BY id"  # noqa: S608 - constants
+        return [StoredFile(h, n, k, o, bool(p), s) for h, n, k, o, p, s in self._db.execute(query)]
+
+    def file_named(self, name: str) -> StoredFile | None:
+        """Return the file of that name, None if the store has none."""
+        query = "SELECT hash, name, kind, owner, published, size FROM files WHERE name = ?"
+        row = self._db.execute(query, (name,)).fetchone()
+        return None if row is None else StoredFile(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+
+    def data(self, digest: bytes) -> bytes:
+        """Return the bytes of a stored file. KeyError if there is none of that hash."""
+        row = self._db.execute("SELECT data FROM files WHERE hash = ?", (digest,)).fetchone()
+        if row is None:
+            raise KeyError(digest.hex())
+        data: bytes = row[0]
+        return data
+
+    def has(self, digest: bytes) -> bool:
+        """Tell whether a file of that hash is stored."""
+        return self._db.execute("SELECT 1 FROM files WHERE hash = ?", (digest,)).fetchone() is not None
+
+    def contents(self, kinds: tuple[str, ...]) -> Iterator[tuple[bytes, bool]]:
+        """Yield the bytes of the files of these kinds, oldest first, and whether any of its events has a problem."""
+        marks = ", ".join("?" * len(kinds))
+        query = (
+            "SELECT data, EXISTS (SELECT 1 FROM events WHERE file = files.id AND problem IS NOT NULL)"
+            f" FROM files WHERE kind IN ({marks}) ORDER BY id"  # noqa: S608 - question marks
+        )
+        if not self._db.execute("SELECT 1 FROM events WHERE problem IS NOT NULL LIMIT 1").fetchone():
+            query = f"SELECT data, 0 FROM files WHERE kind IN ({marks}) ORDER BY id"  # noqa: S608 - question marks
+        for data, troubled in self._db.execute(query, kinds):
+            yield data, bool(troubled)
+
+    def log(self, account: bytes | None, *, newest: bool = True) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (event hash, file hash) in log order, of one account or of all."""
+        order = ", ".join(f"{column} {'DESC' if newest else 'ASC'}" for column in ("lamport", "wall", "writer", "seq"))
+        where = "WHERE events.account = ?" if account is not None else ""
+        query = f"{_EVENT_AND_FILE} {where} ORDER BY {order}"
+        yield from self._db.execute(query, () if account is None else (account,))
+
+    def find_event(self, writer_prefix: str, seq: int) -> list[tuple[bytes, bytes]]:
+        """Return (event hash, file hash) of the events with this seq whose writer begins so in lower-case hex."""
+        query = f"{_EVENT_AND_FILE} WHERE seq = ? AND substr(lower(hex(writer)), 1, ?) = ?"
+        return self._db.execute(query, (seq, len(writer_prefix), writer_prefix)).fetchall()
+
+    def head(self, writer: bytes) -> tuple[int, bytes] | None:
+        """Return seq and 32-byte hash of the last held event of a writer, None if none is held."""
+        query = "SELECT seq, hash FROM events WHERE writer = ? ORDER BY seq DESC LIMIT 1"
+        found: tuple[int, bytes] | None = self._db.execute(query, (writer,)).fetchone()
+        return found
+
+    def event_count(self) -> int:
+        """Return how many events are held."""
+        count: int = self._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]
+        return count
+
+    def events_of_devices(self) -> dict[bytes, tuple[int, int, int]]:
+        """Return, for each device id, its number of events, and its first and last wall time (ms)."""
+        query = (
+            "SELECT device, COUNT(*), MIN(NULLIF(wall, 0)), MAX(wall)"
+            " FROM events JOIN writers USING (writer) GROUP BY device"
+        )
+        return {device: (count, first or 0, last) for device, count, first, last in self._db.execute(query)}
+
+    def writers(self) -> dict[bytes, bytes]:
+        """Return the device id of each writer that is known."""
+        return dict(self._db.execute("SELECT writer, device FROM writers").fetchall())
+
+    def problems(self) -> list[tuple[bytes, int, str]]:
+        """Return (writer, seq, problem) of the held events that have no effect."""
+        return self._db.execute("SELECT writer, seq, problem FROM events WHERE problem IS NOT NULL").fetchall()
+
+    def looked(self) -> dict[str, Looked]:
+        """Return the verdicts of earlier looks by name."""
+        rows = self._db.execute("SELECT name, size, mtime_ns, verdict, since FROM looked")
+        return {row[0]: Looked(*row) for row in rows}
+
+    def set_looked(self, verdicts: Iterable[Looked]) -> None:
+        """Record verdicts."""
+        rows: list[tuple[Any, ...]] = [(v.name, v.size, v.mtime_ns, v.verdict, v.since) for v in verdicts]
+        self._db.executemany("INSERT OR REPLACE INTO looked VALUES (?, ?, ?, ?, ?)", rows)
+
+    def forget_looked(self, names: Iterable[str]) -> None:
+        """Drop the verdicts of names that are no longer in the folder."""
+        self._db.executemany("DELETE FROM looked WHERE name = ?", [(name,) for name in names])
+
+    def local(self, account: bytes) -> bytes | None:
+        """Return the sealed secret of a placeholder account of this device, None if it has none."""
+        row = self._db.execute("SELECT sealed FROM locals WHERE account = ?", (account,)).fetchone()
+        return None if row is None else row[0]
+
+    def locals(self) -> dict[bytes, bytes]:
+        """Return the sealed secrets of all placeholder accounts of this device."""
+        return dict(self._db.execute("SELECT account, sealed FROM locals").fetchall())
+
+    def set_local(self, account: bytes, sealed: bytes | None) -> None:
+        """Keep, or with None forget, the sealed secret of a placeholder account."""
+        self._db.execute("DELETE FROM locals WHERE account = ?", (account,))
+        if sealed is not None:
+            self._db.execute("INSERT INTO locals VALUES (?, ?)", (account, sealed))

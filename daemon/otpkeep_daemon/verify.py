@@ -1,0 +1,128 @@
+"""Proof that the backup can be read: the folder's files against what they must be (`otpkeep verify`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.store import Store, StoredFile
+from otpkeep_protocol import content, sealing
+from otpkeep_protocol.chains import Chains
+from otpkeep_protocol.content import Run
+from otpkeep_protocol.errors import NotAuthentic, OtpkeepError
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import sha256
+from otpkeep_protocol.naming import NameKind, classify, file_name
+from otpkeep_protocol.state import encode, fold
+
+DEPTHS = ("names", "content", "rebuild")
+
+
+class Verification:
+    """One verification. `names` needs no key; `content` opens every file; `rebuild` also folds them all anew."""
+
+    def __init__(self, store: Store, folder: Folder, accounts: Accounts | None, depth: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._accounts = accounts
+        self._depth = depth
+        self._problems: list[dict[str, Any]] = []
+        self._events: dict[bytes, Event] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Return {ok, depth, files, events, problems}. Unreachable if the folder is."""
+        known = {file.name: file for file in self._store.files()}
+        listing = self._folder.look()
+        sound = [name for found in listing.files if (name := self._check(found.name, known.get(found.name)))]
+        there = {*sound, *(found.name for found in listing.files), *listing.placeholders}
+        for name, file in known.items():
+            if file.published and name not in there:
+                self._report(name, file, "missing", "it was in the folder and is gone", "Let the folder sync.")
+        for name in listing.placeholders:
+            self._report(name, known.get(name), "not-here", "it is not downloaded to this machine", "Download it.")
+        if self._depth != "names" and self._accounts is not None:
+            self._check_whole(self._accounts)
+        return {
+            "ok": not self._problems,
+            "depth": self._depth,
+            "files": len(sound),
+            "events": len(self._events) if self._depth != "names" else self._store.event_count(),
+            "problems": self._problems,
+        }
+
+    def _check(self, name: str, file: StoredFile | None) -> str | None:
+        """Check one file; return the name that its content stands for if it is sound."""
+        data = self._folder.read(name)
+        if data is None:
+            return None
+        true_name = file_name(data)
+        ours = classify(name) is NameKind.SEALED_NAME or ".otpk" in name
+        if not sealing.has_magic(data) and not ours:
+            return None
+        if classify(name) is NameKind.SEALED_NAME and true_name != name:
+            self._report(name, file, "damaged", f"its {len(data)} bytes are not those its name stands for", _DAMAGED)
+            return None
+        if self._store.has(sha256(data)) and self._depth == "names":
+            return true_name
+        return true_name if self._opens(name, file, data) else None
+
+    def _opens(self, name: str, file: StoredFile | None, data: bytes) -> bool:
+        try:
+            header = sealing.read_header(data)
+            if header.vault != self._store.need("vault"):
+                self._report(name, file, "other-vault", "it belongs to another vault", "Keep one vault in a folder.")
+                return False
+            sealing.check_version(header)
+            if self._accounts is not None and header.type == sealing.SEALED and self._depth != "names":
+                self._read(data, header)
+        except OtpkeepError as error:
+            self._report(name, file, error.kind, error.message, error.hint or _DAMAGED)
+            return False
+        return True
+
+    def _read(self, data: bytes, header: sealing.Header) -> None:
+        assert self._accounts is not None
+        ring = self._accounts.replica.keys.keyring
+        epoch = ring.epoch(header.epoch)
+        if epoch is None:
+            raise NotAuthentic("it is sealed under keys that this device does not have")
+        found = content.read(sealing.open_sealed(data, header, epoch.key), ring)
+        if isinstance(found, Run):
+            self._events |= {event.hash: event for event in found.events}
+
+    def _check_whole(self, accounts: Accounts) -> None:
+        for event in self._unpublished(accounts):
+            self._report(None, None, "missing", f"event {event.dot.seq} of this vault is in no file of the folder", _SYNC)
+        for row in _gaps(self._events.values()):
+            self._report(None, None, "gap", row, _SYNC)
+        if self._depth == "rebuild":
+            self._check_rebuild(accounts)
+
+    def _unpublished(self, accounts: Accounts) -> Iterator[Event]:
+        waiting = {file.name for file in self._store.outbox()}
+        if not waiting:
+            yield from (e for e in accounts.replica.events() if e.hash not in self._events)
+
+    def _check_rebuild(self, accounts: Accounts) -> None:
+        checked = [accounts.replica.checked(event) for event in self._events.values()]
+        chains = Chains(checked)
+        if encode(fold(checked, chains.forks)) != encode(accounts.replica.state):
+            message = "what can be rebuilt from the folder alone is not what this device has"
+            self._report(None, None, "rebuild", message, "See the other problems; run `otpkeep backup now` first.")
+
+    def _report(self, name: str | None, file: StoredFile | None, kind: str, message: str, hint: str) -> None:
+        device = None
+        if file is not None and file.owner is not None:
+            device = self._accounts.names().label(file.owner) if self._accounts is not None else file.owner.hex()
+        self._problems.append({"file": name, "device": device, "kind": kind, "message": message, "hint": hint})
+
+
+_DAMAGED = "Its content is safe on the devices that have it; nothing was deleted."
+_SYNC = "Let the folder sync, or run `otpkeep backup now`."
+
+
+def _gaps(events: Any) -> list[str]:
+    missing = Chains(events).missing()
+    return [f"{count} events of writer {writer.hex()[:8]} are named but not there" for writer, count in missing.items()]

@@ -1,0 +1,66 @@
+"""Settings: defaults without a file, and a mistake is named with its line."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otpkeep_daemon.config import Config, parse_config, read_config
+from otpkeep_protocol.errors import Malformed
+
+
+def test_no_file_gives_the_defaults(tmp_path: Path) -> None:
+    assert read_config(tmp_path / "config.toml") == Config(look_every_s=60, debounce_ms=50, own_vault_delay_ms=200)
+
+
+def test_a_setting_replaces_its_default_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("# ours\nlook_every_s = 5\n")
+    assert read_config(tmp_path / "config.toml") == Config(look_every_s=5)
+
+
+def test_a_misspelt_setting_is_named_with_line_and_suggestion() -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_config("debounce_ms = 1\n\nlook_evry_s = 5\n", "config.toml")
+    assert "config.toml, line 3" in caught.value.message
+    assert "look_evry_s" in caught.value.message
+    assert caught.value.hint == "Did you mean look_every_s?"
+
+
+@pytest.mark.parametrize("text", ["\n[folder]\npath = 1", "\nfolder.path = 1", '\n"folder" = 1', "\n[[folder]]\n"])
+def test_an_unknown_table_is_named_with_its_line_and_all_settings(text: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_config(text, "config.toml")
+    assert "line 2" in caught.value.message
+    assert "own_vault_delay_ms" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "true", '"60"', "[60]", "1979-05-27"])
+def test_a_value_that_is_no_positive_number_is_refused(value: str) -> None:
+    with pytest.raises(Malformed, match=r"line 1: look_every_s must be"):
+        parse_config(f"look_every_s = {value}", "config.toml")
+
+
+def test_what_is_not_toml_is_named_with_its_place() -> None:
+    with pytest.raises(Malformed, match=r"config.toml .* line 2"):
+        parse_config("look_every_s = 5\n= 3\n", "config.toml")
+
+
+def test_a_file_that_is_not_text_is_malformed(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Malformed, match="UTF-8"):
+        read_config(tmp_path / "config.toml")
+
+
+def test_a_directory_in_its_place_is_malformed(tmp_path: Path) -> None:
+    with pytest.raises(Malformed, match="directory"):
+        read_config(tmp_path)
+
+
+@given(st.text(alphabet="look_every_s=[]\"'\n 1#.", max_size=60))
+def test_any_text_gives_settings_or_a_typed_error(text: str) -> None:
+    with contextlib.suppress(Malformed):
+        assert parse_config(text, "config.toml").look_every_s >= 1
