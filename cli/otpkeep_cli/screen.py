@@ -16,7 +16,7 @@ from otpkeep_cli.argv import Globals
 from otpkeep_cli.render.plain import as_json
 from otpkeep_protocol.errors import OtpkeepError
 
-REPORT = "Please report it with the output of the same command under -v -v: the project's issue tracker."
+REPORT = "Please report it to the project, with what the same command says under -v -v."
 _UNBOUNDED = 10_000  # columns of a table that is piped: nothing is folded
 _TRACEBACK_AT = 2  # how many -v
 

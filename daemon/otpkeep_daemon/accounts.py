@@ -268,7 +268,7 @@ def _candidate(shown: View) -> dict[str, str]:
     return {"id": shown.account.hex(), "issuer": values.get("issuer", ""), "name": values.get("name", "")}
 
 
-def accounts_of(event: Event, replica: Replica) -> View | None:
+def account_of(event: Event, replica: Replica) -> View | None:
     """Return the account that an event is about, None for events of devices and keys."""
     subject = replica.state.subjects.get(event.account) if event.account is not None else None
     if event.account is None or subject is None or not is_account(subject):

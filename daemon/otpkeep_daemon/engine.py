@@ -67,6 +67,18 @@ class Engine:
 
     # the pass
 
+    def check(self) -> None:
+        """Learn whether the folder is reachable, without a pass."""
+        try:
+            self._check_folder(self._folder.look())
+            self.last = Outcome(missing=self.last.missing)
+        except Unreachable as trouble:
+            self.last = Outcome(trouble=trouble)
+
+    def clear_temporaries(self) -> None:
+        """Remove unfinished files that a crash of this device left in the folder. Unreachable if it is."""
+        self._folder.clear_temporaries()
+
     def run(self) -> Outcome:
         """Make one pass. An unreachable folder is an outcome, not an error."""
         try:
@@ -163,10 +175,9 @@ class Engine:
         return sum(verdict.kind == "ok" for verdict in verdicts.values())
 
     def _read_one(self, name: str) -> bytes | None:
+        """Return a file's bytes, None if it is gone or can't be read now: the next looks try again."""
         try:
             return self._folder.read(name)
-        except Unreachable:
-            raise
         except OtpkeepError as error:
             log.warning("%s is left alone: %s", name, error.message)
             return None

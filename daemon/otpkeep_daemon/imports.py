@@ -18,7 +18,7 @@ from otpkeep_protocol.account import Account, Otp
 from otpkeep_protocol.errors import OtpkeepError
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.ids import imported_id, sha256
-from otpkeep_protocol.state import comparable
+from otpkeep_protocol.state import comparable, same
 from otpkeep_protocol.view import View
 
 
@@ -124,11 +124,11 @@ class Import:
             fields = {**fields, "otp": otp.as_placeholder().to_wire()}
         elif self._placeholder:
             raise OtpkeepError("it is here already as an account whose secret was backed up")
-        had = self._had(shown.account) if any(not _same(shown, n, v) for n, v in fields.items()) else {}
+        had = self._had(shown.account) if any(not same(shown.values, n, v) for n, v in fields.items()) else {}
         new = {
             name: value
             for name, value in fields.items()
-            if not _same(shown, name, value) and wire.encode(comparable(name, value)) not in had.get(name, set())
+            if not same(shown.values, name, value) and wire.encode(comparable(name, value)) not in had.get(name, set())
         }
         if new:
             self._made.drafts.append(edit_draft(shown.account, new))
@@ -158,10 +158,6 @@ class Import:
         key = shown.values["otp"]["counter_key"]
         self._made.drafts.append(Draft("account.use", shown.account, extra={"counter": [key, otp.counter]}))
         return True
-
-
-def _same(shown: View, name: str, value: Any) -> bool:
-    return bool(comparable(name, shown.values.get(name)) == comparable(name, value))
 
 
 def _account_id(text: str) -> bytes | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from otpkeep_daemon import durable
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.formats import aegis
+from otpkeep_daemon.formats.aegis_export import write_db
 from otpkeep_daemon.formats.entry import Skipped
 from otpkeep_protocol.account import Account
 from otpkeep_protocol.errors import OtpkeepError
@@ -48,14 +49,13 @@ class OwnVault:
     """Keeps the file current. `stale` and `compose` only read, under the service's lock; `write` needs no lock."""
 
     def __init__(self, path: Path, random: Callable[[int], bytes]) -> None:
-        self.left_out: tuple[Skipped, ...] = ()
-        self._path = path
+        self.path = path
         self._random = random
 
     def stale(self, accounts: Accounts) -> bool:
         """Tell whether the file is missing, or events have come since it was written."""
         store = accounts.replica.store
-        return store.get(WRITTEN) != _version(accounts) or not self._path.exists()
+        return store.get(WRITTEN) != _version(accounts) or not self.path.exists()
 
     def compose(self, accounts: Accounts) -> tuple[bytes, bytes]:
         """Return the file's new bytes, and the version to record once they are written.
@@ -66,14 +66,18 @@ class OwnVault:
         slot = replica.slot_statement()["values"]["own"]
         export = exportable(accounts)
         made = aegis.write_with_master_key(export.accounts, replica.keys.keyring.own_master_key(), slot, self._random)
-        self.left_out = (*export.left_out, *made.left_out)
         return made.data, _version(accounts)
+
+    def left_out_of(self, accounts: Accounts) -> tuple[Skipped, ...]:
+        """Return the accounts that the file does not hold, and why."""
+        export = exportable(accounts)
+        return (*export.left_out, *write_db(export.accounts)[1])
 
     def write(self, data: bytes) -> None:
         """Replace the file durably, 0600. OtpkeepError if the disk refuses; the next change tries again."""
         try:
-            with durable.opened(self._path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
-                durable.replace(folder, self._path.name, data, f".{self._path.name}.{self._random(6).hex()}")
+            with durable.opened(self.path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
+                durable.replace(folder, self.path.name, data, f".{self.path.name}.{self._random(6).hex()}")
         except OSError as error:
             raise OtpkeepError(
                 f"the own vault file could not be written: {error.strerror}; every edit is safe in the store",

@@ -129,6 +129,12 @@ class Store:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    def clear(self) -> None:
+        """Empty the store of a setting-up that was interrupted, before anything was acknowledged."""
+        with self.transaction():
+            for table in ("events", "files", "meta", "writers", "looked", "locals"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+
     def close(self) -> None:
         """Close the file and let go of the writer lock."""
         self._db.close()

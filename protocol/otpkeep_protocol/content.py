@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -185,4 +185,8 @@ def _read_pieces(pieces: Any) -> tuple[Piece, ...]:
     return tuple(Piece(*piece) for piece in pieces)
 
 
-_READERS = {"run": _read_run, "beat": _read_beat, "snapshot": _read_snapshot}
+_READERS: Mapping[str, Callable[[DeviceId, WriterId, Any, VaultId], tuple[Content, list[Any]]]] = {
+    "run": _read_run,
+    "beat": _read_beat,
+    "snapshot": _read_snapshot,
+}

@@ -17,7 +17,7 @@ from typing import Any
 from otpkeep_protocol import wire
 from otpkeep_protocol.errors import Malformed
 from otpkeep_protocol.ids import Dot, Piece, VaultId, event_hash, sha256
-from otpkeep_protocol.rules import check_body, check_envelope
+from otpkeep_protocol.rules import check_body, check_envelope, is_critical
 
 ENVELOPE_LIMIT = 65_536
 BODY_LIMIT = 1_048_576
@@ -101,8 +101,10 @@ def read(envelope: bytes, body: bytes | None, vault: VaultId) -> Event:
     """Return the event of bytes from outside. Malformed if not even its place in a chain can be read."""
     content = wire.decode(envelope, ENVELOPE_LIMIT)
     prev = _check_place(content, vault)
-    if content["v"] != 1 or content.get("critical"):
+    if content["v"] != 1 or is_critical(content.get("critical")):
         return _needs_update(content, envelope, prev)
+    if body is not None and sha256(body) != content.get("body"):
+        raise Malformed("a body that is not the one its envelope names")
     try:
         check_envelope(content)
         values = _open_body(content, body)
@@ -143,8 +145,8 @@ def _is_bytes(value: object, size: int) -> bool:
 def _open_body(content: Mapping[str, Any], body: bytes | None) -> Mapping[str, Any] | None:
     if body is None:
         return None
-    if len(body) > BODY_LIMIT or len(body) < SALT_SIZE or sha256(body) != content["body"]:
-        raise Malformed("a body that is not the one its envelope names")
+    if not SALT_SIZE < len(body) <= BODY_LIMIT:
+        raise Malformed("a body too short or too long")
     values = wire.decode(body[SALT_SIZE:], BODY_LIMIT)
     check_body(content, values)
     assert isinstance(values, dict)

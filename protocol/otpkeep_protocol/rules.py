@@ -7,6 +7,7 @@ from typing import Any
 
 from otpkeep_protocol.account import check_field
 from otpkeep_protocol.errors import Malformed
+from otpkeep_protocol.ids import writer_id
 from otpkeep_protocol.wire import Value
 
 _REQUIRED = frozenset({"v", "vault", "writer", "seq", "lamport", "wall", "seen", "kind", "fields", "body"})
@@ -27,6 +28,11 @@ def check_envelope(content: Mapping[str, Any]) -> None:
     _must("account" in keys or not (content["fields"] or "alive" in keys), "fields of no account")
     _must(_is_ascending(content["fields"], _is_field_name), "fields that are not ascending names")
     _must(is_bytes(content["body"], 32), "a body hash that is not 32 bytes")
+
+
+def is_critical(value: object) -> bool:
+    """Tell whether an envelope's `critical` names features; this version knows none of them."""
+    return bool(value) and _is_ascending(value, _is_field_name)
 
 
 def check_pieces(pieces: Value) -> None:
@@ -53,6 +59,7 @@ def check_body(content: Mapping[str, Any], body: Value) -> None:
         check_field(name, value)
     if "counter" in body:
         _check_use(body["counter"])
+    _must((content["seq"] == 1) == (content["kind"] == "writer.open"), "a first event that does not open its writer")
     check = _KINDS.get(content["kind"])
     if check is not None:
         check(content, body)
@@ -101,8 +108,8 @@ def _check_use_event(content: Mapping[str, Any], body: Mapping[str, Any]) -> Non
 
 
 def _check_writer_open(content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    _must(content["seq"] == 1, "a writer opened twice")
     _must(is_bytes(body.get("device"), 32) and is_bytes(body.get("nonce"), 16), "a writer opened without its key")
+    _must(writer_id(body["device"], body["nonce"]) == content["writer"], "a writer that its key does not make")
 
 
 def _check_device_add(content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
@@ -164,7 +171,7 @@ def _is_text(value: object, least: int, most: int) -> bool:
 
 
 def _is_field_name(value: object) -> bool:
-    return _is_text(value, 1, 64)
+    return _is_text(value, 1, 64) and value != "live"
 
 
 def _is_ascending(value: object, each: Callable[[Any], bool]) -> bool:

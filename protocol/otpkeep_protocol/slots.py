@@ -101,7 +101,7 @@ def _read(data: bytes) -> tuple[Header, int, Cost]:
     if header.type != SLOT or len(data) <= SLOT_HEADER_SIZE:
         raise Malformed("not a slot file")
     kind, extra = data[HEADER_SIZE], data[HEADER_SIZE + 1 : SLOT_HEADER_SIZE]
-    if kind not in (PASSPHRASE, RECOVERY):
+    if kind not in (PASSPHRASE, RECOVERY) or (kind == RECOVERY and any(extra)):
         raise Malformed("a slot of unknown kind")
     return header, kind, Cost(int.from_bytes(extra[:4], "big"), int.from_bytes(extra[4:8], "big"), extra[8])
 

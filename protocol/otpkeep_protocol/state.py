@@ -125,7 +125,7 @@ class State:
         subject = self.subject(event.account)
         self._count(subject, event)
         if event.alive is not None:
-            alive = Written(event.wall, event.weak, None, known=True) if event.alive else None
+            alive = Written(event.wall, event.weak, True, known=True) if event.alive else None
             _register(subject, LIVE).write(event, alive, self.forks)
         for name in event.fields:
             known = event.values is not None
@@ -211,7 +211,7 @@ def _read_register(row: wire.Value, forks: Forks) -> Register:
 
 def same(values: Mapping[str, wire.Value], name: str, value: wire.Value) -> bool:
     """Tell whether setting field `name` to `value` would change nothing in `values`."""
-    return comparable(name, values.get(name)) == comparable(name, value)
+    return bool(comparable(name, values.get(name)) == comparable(name, value))
 
 
 def comparable(name: str, value: wire.Value) -> wire.Value:

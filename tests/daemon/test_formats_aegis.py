@@ -280,6 +280,25 @@ def test_what_aegis_cannot_hold_is_left_out_and_named(account: Account) -> None:
     assert [skip.entry for skip in written.left_out if skip.entry == ID.hex()] == [ID.hex()] * (1 - kept)
 
 
+@pytest.mark.parametrize(
+    ("otp", "kept"),
+    [
+        (Otp.make("totp", SECRET, period=2_147_483), 1),
+        (Otp.make("totp", SECRET, period=2_147_484), 0),
+        (Otp.make("totp", SECRET, "SHA224"), 0),
+        (Otp.make("totp", SECRET, "SHA384"), 0),
+        (Otp.make("yandex", b"x" * 16, pin="5239"), 1),
+        (Otp.make("yandex", b"x" * 26, pin="5239"), 1),
+        (Otp.make("yandex", b"x" * 15, pin="5239"), 0),
+    ],
+)
+def test_one_entry_never_makes_aegis_reject_the_file(otp: Otp, kept: int) -> None:
+    written = aegis.write_plain([(ID, Account("", "", otp))])
+
+    assert len(json.loads(written.data)["db"]["entries"]) == kept
+    assert len(written.left_out) == 1 - kept
+
+
 def test_placeholders_foreign_icons_and_positions_are_named() -> None:
     hidden = dataclasses.replace(totp(), otp=Otp.push(), position=4)
     odd = dataclasses.replace(totp(), icon=Icon("image/webp", b"webp"), position=3)

@@ -115,6 +115,14 @@ def test_a_yandex_pin_is_read_plain_and_in_base32(pin: str) -> None:
     assert otp == Otp.make("yandex", b"abcdefghijklmnop", pin="5239")
 
 
+def test_the_checksum_of_a_yandex_secret_is_dropped() -> None:
+    whole = "6SB2IKNM6OBZPAVBVTOHDKS4FAAAAAAADFUTQMBTRY"
+
+    account = parse_uri(f"otpauth://yaotp/a?secret={whole}&pin=5239")
+
+    assert account == parse_uri(f"otpauth://yaotp/a?secret={whole[:26]}&pin=5239")
+
+
 def test_motp_has_a_hexadecimal_secret_and_a_pin() -> None:
     account = parse_uri("motp://Altbau:vpn?secret=E3152afee62599c8&pin=0815")
 
@@ -149,6 +157,7 @@ def test_an_algorithm_is_known_however_it_is_spelt(word: str) -> None:
         ("otpauth://totp/a?secret=M", "empty"),
         ("otpauth://totp/a", "empty"),
         ("otpauth://totp/a?secret=MZXW0189", "base32"),
+        ("otpauth://totp/a?secret=MZXW6YTBO\u0131", "base32"),  # upper() makes it an I
         ("otpauth://totp/a?secret=MZXW6YTBOI&secret=MZXW6YTBOJ", "two secrets"),
         (f"otpauth://totp/%FF?{S}", "UTF-8"),
         (f"otpauth://totp/%00?{S}", "U+0000"),

@@ -16,7 +16,7 @@ from otpkeep_cli.times import Moment
 @click.command()
 @click.argument("account", required=False, type=params.reference)
 @click.option("--since", type=params.time, help="Only events from this time on.")
-@click.option("--until", type=params.time, help="Only events before this time.")
+@click.option("--until", type=params.time, help="Only events up to this time.")
 @click.option("--device", type=params.reference, help="Only events of this device, by name or id.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many, the newest.")
 @click.pass_obj

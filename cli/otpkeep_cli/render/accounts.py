@@ -52,7 +52,7 @@ def conflict_lines(item: Mapping[str, Any]) -> list[str]:
     lines = []
     for field, values in (item.get("conflict") or {}).items():
         for other in values:
-            shown = "another value" if field == "otp" else value_text(other["value"])
+            shown = value_text(other["value"], longest=None)
             device, moment = plain(other["device"]), plain(other["time"])
             lines.append(f"{plain(field)} was also set by {device} at {moment}: {shown}")
     return lines
@@ -78,7 +78,8 @@ def _tags(item: Mapping[str, Any]) -> str:
 def _marks(item: Mapping[str, Any]) -> str:
     marks = {
         "favourite": item.get("favourite"),
-        "set up again": item.get("placeholder"),
+        "this device only": item.get("placeholder") and item.get("ready"),
+        "set up again": item.get("placeholder") and not item.get("ready"),
         "conflict": item.get("conflict"),
         "deleted": item.get("deleted"),
     }

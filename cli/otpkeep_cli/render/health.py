@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otpkeep_cli.render.plain import counted, plain
+from otpkeep_cli.render.plain import counted, plain, short
 from otpkeep_cli.render.table import pairs, table
 
 
@@ -17,15 +17,16 @@ def status_text(found: Mapping[str, Any]) -> str:
         pairs(
             [
                 ("Vault", plain(found.get("vault") or "")),
-                ("Device", plain(found.get("device") or "")),
+                ("Device", _named(found.get("device"))),
                 ("Backup", "on" if found.get("backup") else "off on this device"),
                 ("Accounts", _known(found.get("accounts"))),
                 ("Events", _known(found.get("events"))),
-                ("Last event", plain(found.get("last_event") or "")),
+                ("Last event", _last(found.get("last_event"))),
                 ("Folder", _folder(folder)),
                 ("Published", _known(folder.get("published"))),
                 ("Waiting", _known(folder.get("pending"))),
                 ("Devices", _known(found.get("devices"))),
+                ("Own vault file", plain((found.get("own_vault") or {}).get("path") or "")),
                 ("Daemon", _daemon(daemon)),
             ]
         )
@@ -75,9 +76,27 @@ def _known(value: object) -> str:
     return str(len(value)) if isinstance(value, list) else plain(value)
 
 
+def _named(device: object) -> str:
+    """Return the name and id of a device, or whatever there is of it."""
+    if not isinstance(device, Mapping):
+        return plain(device or "")
+    return f"{plain(device['name'])} ({short(device['id'])})"
+
+
+def _last(event: object) -> str:
+    """Return when the newest event was made and what it is."""
+    if not isinstance(event, Mapping):
+        return plain(event or "")
+    return f"{plain(event['time'])} {plain(event['kind'])} on {plain(event['device'])}"
+
+
 def _folder(folder: Mapping[str, Any]) -> str:
-    path = plain(folder.get("path") or "")
-    return path if folder.get("reachable", True) else f"{path} (can't be reached)"
+    remarks = {
+        "can't be reached": not folder.get("reachable", True),
+        "on this machine only: not a backup": folder.get("local_only"),
+    }
+    said = "; ".join(remark for remark, holds in remarks.items() if holds)
+    return plain(folder.get("path") or "") + (f" ({said})" if said else "")
 
 
 def _daemon(daemon: Mapping[str, Any]) -> str:

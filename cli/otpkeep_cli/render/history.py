@@ -26,17 +26,17 @@ def changes_lines(changes: Mapping[str, Any]) -> list[str]:
     return [f"{plain(field)}: {_change(pair)}" for field, pair in _visible(changes)]
 
 
-def value_text(value: object) -> str:
-    """Return a field's value on one line, shortened."""
+def value_text(value: object, longest: int | None = _LONG) -> str:
+    """Return a field's value on one line, shortened to `longest` characters."""
     if isinstance(value, Mapping):
-        text = ", ".join(f"{plain(key)} {value_text(inner)}" for key, inner in value.items() if inner is not None)
+        text = ", ".join(f"{plain(key)} {value_text(inner, None)}" for key, inner in value.items() if inner is not None)
     elif isinstance(value, list | tuple):
-        text = ", ".join(value_text(inner) for inner in value)
+        text = ", ".join(value_text(inner, None) for inner in value)
     elif isinstance(value, bool):
         text = "yes" if value else "no"
     else:
         text = plain(value)
-    return text if len(text) <= _LONG else text[: _LONG - 1] + "…"
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _head(row: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-MASK = "••••••"
+MASK = "***"
+"""What the daemon writes for a secret too; a text that begins with it may say more about the change."""
 _SECRET = frozenset({"secret", "pin", "counter_key", "otp_secret"})
 
 
@@ -20,4 +21,5 @@ def masked(value: object) -> object:
 def _mask(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_mask(inner) for inner in value]
-    return None if value is None else MASK
+    is_masked = isinstance(value, str) and value.startswith(MASK)
+    return value if value is None or is_masked else MASK

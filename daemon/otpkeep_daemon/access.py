@@ -1,0 +1,95 @@
+"""How a command reaches the service: through the daemon if one runs, by itself if not.
+
+This module is imported by every command, so what only the second way needs is imported there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.sockets import connect as connect_socket
+from otpkeep_daemon.sockets import receive
+from otpkeep_protocol import control
+from otpkeep_protocol.control import Request
+from otpkeep_protocol.errors import Busy, Locked, Refused
+
+TIMEOUT_S = 120.0
+
+
+class Call(Protocol):
+    """Carries out one operation of the service and returns its answer, or raises its OtpkeepError."""
+
+    def __call__(self, op: str, args: Mapping[str, Any]) -> Any: ...
+
+
+def is_set_up(paths: Paths) -> bool:
+    """Tell whether `init` or `recover` was run for this home."""
+    return paths.store.exists()
+
+
+@contextmanager
+def connect(paths: Paths, passphrase: Callable[[], str], *, keys: bool = True) -> Iterator[Call]:
+    """Yield the service; `passphrase` is asked only if a key is needed. `keys` off is for what works locked.
+
+    Refused if this device is not set up; Busy if another process holds the store and does not answer.
+    """
+    if not is_set_up(paths):
+        raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
+    if is_served(paths):
+        yield _Remote(paths, passphrase, keys=keys)
+        return
+    from otpkeep_daemon.alone import serve_alone
+
+    with serve_alone(paths, passphrase, keys=keys, meanwhile=lambda: is_served(paths)) as service:
+        yield service.call if service is not None else _Remote(paths, passphrase, keys=keys)
+
+
+def is_served(paths: Paths) -> bool:
+    """Tell whether a daemon listens."""
+    peer = connect_socket(paths.socket, TIMEOUT_S)
+    if peer is None:
+        return False
+    peer.close()
+    return True
+
+
+class _Remote:
+    """Calls over the socket. A locked daemon gets the keyring along with the request, and forgets it after."""
+
+    def __init__(self, paths: Paths, passphrase: Callable[[], str], *, keys: bool) -> None:
+        self._paths = paths
+        self._passphrase = passphrase
+        self._keys = keys
+        self._ring: bytes | None = None
+
+    def __call__(self, op: str, args: Mapping[str, Any]) -> Any:
+        try:
+            return self._send(Request(op, args, self._ring))
+        except Locked:
+            if not self._keys or self._ring is not None:
+                raise
+        self._ring = self._open_ring()
+        return self._send(Request(op, args, self._ring))
+
+    def _open_ring(self) -> bytes:
+        from otpkeep_daemon import device
+        from otpkeep_protocol import keyring
+
+        candidates = self._send(Request("slots", {}))
+        return keyring.encode(device.open_slots(candidates, self._passphrase).without_seed())
+
+    def _send(self, request: Request) -> Any:
+        peer = connect_socket(self._paths.socket, TIMEOUT_S)
+        if peer is None:
+            raise Busy("the daemon stopped meanwhile; whether the edit was made is in `otpkeep log`", "Try again.")
+        with peer:
+            try:
+                peer.sendall(control.encode_request(request))
+                reply = receive(peer, control.REPLY_LIMIT)
+            except TimeoutError as error:
+                message = "the daemon does not answer; whether the edit was made is in `otpkeep log`"
+                raise Busy(message, "Look at its log, or restart it.") from error
+        return control.decode_reply(reply)

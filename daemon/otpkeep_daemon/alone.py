@@ -1,0 +1,60 @@
+"""A command without a daemon: the service in its own process, for as long as the command runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from otpkeep_daemon import device
+from otpkeep_daemon.folder import RealFolder
+from otpkeep_daemon.lock import WriterLock, wait_for_lock
+from otpkeep_daemon.own_vault import OwnVault
+from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.service import Service
+from otpkeep_daemon.setup import AROUND, is_ready
+from otpkeep_daemon.store import Store
+from otpkeep_protocol.errors import OtpkeepError, Refused
+
+
+def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> Service:
+    """Return the service of this home under a lock that is held; closing it lets go of the lock."""
+    try:
+        store = Store(paths.store, lock)
+    except OtpkeepError:
+        lock.release()
+        raise
+    if not is_ready(store):
+        store.close()
+        raise Refused(
+            "setting up was interrupted here before it was done; nothing is lost",
+            "Run `otpkeep init` or `otpkeep recover FOLDER` again.",
+        )
+    folder = RealFolder(Path(os.fsdecode(store.need("folder"))), store.need("tag").decode())
+    return Service(store, folder, OwnVault(paths.own_vault, AROUND.random), AROUND, pid=pid)
+
+
+@contextmanager
+def serve_alone(
+    paths: Paths, passphrase: Callable[[], str], *, keys: bool, meanwhile: Callable[[], bool]
+) -> Iterator[Service | None]:
+    """Yield the service, unlocked if `keys`, or None if a daemon has started to serve meanwhile.
+
+    Before the command it looks at the folder once, since nobody has; after it, it brings the own vault file up to date.
+    """
+    paths.prepare()
+    lock = wait_for_lock(paths.lock, "command", meanwhile)
+    if lock is None:
+        yield None
+        return
+    service = open_service(paths, lock)
+    try:
+        if keys:
+            ring = device.open_slots(device.slot_files(service.store), passphrase)
+            service.unlock(device.unlock(service.store, ring))
+            service.engine.run()
+        yield service
+        service.write_own_vault()
+    finally:
+        service.close()

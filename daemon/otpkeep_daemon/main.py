@@ -1,0 +1,150 @@
+"""The daemon: puts the parts together, and runs until a signal.
+
+    watcher ──hint──▶ ┌────────┐
+    scheduler ─look─▶ │ worker │ ── engine.run(), own vault file
+    service ─changed▶ └────────┘
+    socket ──request─▶ service
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import threading
+import time
+from pathlib import Path
+
+from otpkeep_daemon import device
+from otpkeep_daemon.alone import open_service
+from otpkeep_daemon.config import Config, read_config
+from otpkeep_daemon.lock import holder, try_lock
+from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.scheduler import Scheduler
+from otpkeep_daemon.server import Server
+from otpkeep_daemon.service import Service
+from otpkeep_daemon.watcher import Watcher
+from otpkeep_protocol.errors import Busy, OtpkeepError
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Makes passes when woken, one at a time, and keeps the own vault file current, out of the way of edits."""
+
+    def __init__(self, service: Service, delay_s: float) -> None:
+        self._service = service
+        self._delay_s = delay_s
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._look = True
+        self._thread = threading.Thread(target=self._work, name="engine")
+
+    def start(self) -> None:
+        """Begin with a first pass."""
+        self._wake.set()
+        self._thread.start()
+
+    def look(self) -> None:
+        """Have a pass made soon."""
+        self._look = True
+        self._wake.set()
+
+    def edited(self) -> None:
+        """Have what an edit left behind done soon."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish what is under way."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            if self._look:
+                self._look = False
+                self._pass()
+            if not self._stopping.wait(self._delay_s) and self._wake.is_set():
+                continue
+            self._service.write_own_vault()
+        self._service.write_own_vault()
+
+    def _pass(self) -> None:
+        before = self._service.engine.last.trouble
+        outcome = self._service.engine.run()
+        if outcome.read or outcome.published:
+            log.info("read %d files, published %d", outcome.read, outcome.published)
+        if outcome.trouble is not None and (before is None or before.message != outcome.trouble.message):
+            log.warning("%s", outcome.trouble.message)
+        if outcome.trouble is None and before is not None:
+            log.info("the folder is back")
+
+
+def run(paths: Paths, *, passphrase: str | None) -> int:
+    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    paths.prepare()
+    config = read_config(paths.config)
+    lock = try_lock(paths.lock, "daemon")
+    if lock is None:
+        raise Busy(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
+    service = open_service(paths, lock, pid=os.getpid())
+    try:
+        if passphrase is not None:
+            given = passphrase
+            ring = device.open_slots(device.slot_files(service.store), lambda: given)
+            service.unlock(device.unlock(service.store, ring))
+        _serve(service, paths, config)
+    finally:
+        service.close()
+    log.info("stopped")
+    return 0
+
+
+def _serve(service: Service, paths: Paths, config: Config) -> None:
+    """Have all parts run until a signal asks to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = Worker(service, config.own_vault_delay_ms / 1000)
+    service.changed = worker.edited
+    watcher = Watcher(Path(os.fsdecode(service.store.need("folder"))), worker.look, quiet_s=config.debounce_ms / 1000)
+
+    def timed_look() -> None:
+        watcher.rearm()
+        worker.look()
+
+    ran: dict[str, float] = {"look": time.time()}
+    scheduler = Scheduler({"look": timed_look}, {"look": float(config.look_every_s)}, ran.get, _note_job)
+    server = Server(service, paths.socket)
+    _clear_temporaries(service)
+    worker.start()
+    watcher.start()
+    scheduler.start()
+    server.start()
+    log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
+    stop.wait()
+    log.info("stopping")
+    server.stop()
+    scheduler.stop()
+    watcher.stop()
+    worker.stop()
+
+
+def _note_job(name: str, _when: float, ok: bool) -> None:  # noqa: FBT001 - the scheduler's signature
+    if not ok:
+        log.error("the job %s failed", name)
+
+
+def _clear_temporaries(service: Service) -> None:
+    """Remove what a crash of this device left in the folder, if the folder is there."""
+    try:
+        service.engine.clear_temporaries()
+    except OtpkeepError as trouble:
+        log.warning("%s", trouble.message)

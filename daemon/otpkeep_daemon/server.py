@@ -1,0 +1,106 @@
+"""The control socket: the service's operations for commands of the same user, and nobody else.
+
+The socket is 0600 in a directory that is 0700, the peer's uid is checked all the same, sizes and times are bounded, and
+every connection carries one request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+
+from otpkeep_daemon.service import Service
+from otpkeep_daemon.sockets import bind, receive
+from otpkeep_protocol import control, keyring
+from otpkeep_protocol.errors import OtpkeepError, Refused
+
+TIMEOUT_S = 30.0
+MAX_CONNECTIONS = 16
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Serves until `stop`. One thread accepts; each connection has one of its own."""
+
+    def __init__(self, service: Service, path: Path) -> None:
+        """Bind the socket; whoever was there before is gone, since we hold the writer lock."""
+        self._service = service
+        self._path = path
+        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._stopping = threading.Event()
+        self._socket = bind(path)
+        self._thread = threading.Thread(target=self._accept, name="accept")
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer nobody any more, and wait for requests that are under way."""
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+        for _ in range(MAX_CONNECTIONS):
+            self._slots.acquire(timeout=TIMEOUT_S)
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                peer, _ = self._socket.accept()
+            except OSError:
+                if not self._stopping.is_set():
+                    raise
+                return
+            self._slots.acquire()
+            threading.Thread(target=self._serve, args=(peer,), name="request", daemon=True).start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        try:
+            with peer:
+                peer.settimeout(TIMEOUT_S)
+                peer.sendall(self._answer(peer))
+        except OSError as error:
+            log.info("a command went away: %s", error.strerror or type(error).__name__)
+        finally:
+            self._slots.release()
+
+    def _answer(self, peer: socket.socket) -> bytes:
+        try:
+            _check_peer(peer)
+            request = control.decode_request(receive(peer, control.REQUEST_LIMIT))
+            ring = keyring.decode(request.keyring).without_seed() if request.keyring is not None else None
+            return control.encode_result(self._service.call(request.op, request.args, ring))
+        except OtpkeepError as error:
+            return control.encode_error(error)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.error("a request failed: %s", type(error).__name__)
+            return control.encode_error(
+                OtpkeepError(f"the daemon could not carry this out ({type(error).__name__}); nothing was changed", _BUG)
+            )
+
+
+_BUG = "Please report this, with the version and the command, but without its secrets."
+
+
+def _check_peer(peer: socket.socket) -> None:
+    """Refuse anybody but this user and root, who can read this process's memory anyway."""
+    if peer_uid(peer) not in (os.getuid(), 0):
+        raise Refused("this daemon serves another user", "Run your own: otpkeep daemon run.")
+
+
+def peer_uid(peer: socket.socket) -> int:
+    """Return the user id of the process at the other end, as the kernel knows it."""
+    if sys.platform == "darwin":
+        credentials = peer.getsockopt(0, 1, 76)  # SOL_LOCAL, LOCAL_PEERCRED: struct xucred
+        return int(struct.unpack_from("=II", credentials)[1])
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])

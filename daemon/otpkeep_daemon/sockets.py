@@ -1,0 +1,76 @@
+"""Unix sockets under paths of any length, and framed messages over them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from otpkeep_protocol.control import LENGTH_SIZE, read_length
+from otpkeep_protocol.errors import Malformed, Refused
+
+PATH_LIMIT = 100
+"""Bytes that every system takes in the path of a Unix socket (Linux 107, macOS 103)."""
+
+
+def bind(path: Path) -> socket.socket:
+    """Return a listening socket at `path`, 0600, in the place of whatever was there."""
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _short(path) as name:
+        before = os.umask(0o177)
+        try:
+            listening.bind(name)
+        finally:
+            os.umask(before)
+    listening.listen()
+    return listening
+
+
+def connect(path: Path, timeout_s: float) -> socket.socket | None:
+    """Return a socket connected to whoever listens at `path`, None if nobody does."""
+    if not path.is_socket():
+        return None
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    peer.settimeout(timeout_s)
+    try:
+        with _short(path) as name:
+            peer.connect(name)
+    except (ConnectionRefusedError, FileNotFoundError):
+        peer.close()
+        return None
+    return peer
+
+
+def receive(peer: socket.socket, limit: int) -> bytes:
+    """Return the next message of at most `limit` bytes. Malformed if the other end breaks off or sends more."""
+    return _exactly(peer, read_length(_exactly(peer, LENGTH_SIZE), limit))
+
+
+def _exactly(peer: socket.socket, size: int) -> bytes:
+    chunks = []
+    while size > 0:
+        chunk = peer.recv(min(size, 1_048_576))
+        if not chunk:
+            raise Malformed("the other end of the control socket broke off")
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Yield a name for `path` that fits into a socket address; a deep home directory must not stop the daemon."""
+    if len(os.fsencode(path)) <= PATH_LIMIT:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        short = f"/proc/self/fd/{directory}/{path.name}"
+        if not Path(short).parent.exists():
+            raise Refused(f"the path {path} is too long for a socket", "Set OTPKEEP_HOME to a shorter path.")
+        yield short
+    finally:
+        os.close(directory)
