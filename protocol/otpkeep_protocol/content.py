@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from otpkeep_protocol import events, wire
+from otpkeep_protocol import events, state, wire
 from otpkeep_protocol.errors import Malformed, NotAuthentic
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import DeviceId, Piece, VaultId, WriterId, device_id, sha256, writer_id
@@ -146,9 +146,10 @@ def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) 
         raise Malformed("a run that is not an array of events")
     run = tuple([events.read(envelope, body, vault) for envelope, body in payload])
     for before, event in zip(run, run[1:], strict=False):
-        if event.dot.seq != before.dot.seq + 1 or event.prev != before.hash:
-            raise NotAuthentic("a run whose events do not follow each other")
-    if any(event.dot.writer != writer for event in run):
+        follows = event.dot.writer == before.dot.writer and event.dot.seq == before.dot.seq + 1
+        if not follows or event.prev != before.hash:
+            raise Malformed("a run whose events do not follow each other")
+    if run[0].dot.writer != writer:
         raise NotAuthentic("a run of events by another writer than its file says")
     last = run[-1]
     pairs = tuple((envelope, body) for envelope, body in payload)
@@ -177,6 +178,7 @@ def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: Vau
     if type(payload) is not dict or payload.keys() != {"state", "seen"} or type(payload["state"]) is not bytes:
         raise Malformed("a snapshot with other keys than it should have")
     seen = _read_pieces(payload["seen"])
+    state.decode(payload["state"])
     return Snapshot(device, writer, payload["state"], seen), [sha256(payload["state"]), payload["seen"]]
 
 

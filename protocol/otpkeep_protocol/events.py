@@ -124,7 +124,7 @@ def _check_place(content: wire.Value, vault: VaultId) -> bytes | None:
     if not isinstance(content, dict):
         raise Malformed("an envelope that is not a map")
     version, seq, prev = content.get("v"), content.get("seq"), content.get("prev")
-    if type(version) is not int or version < 1:
+    if type(version) is not int:
         raise Malformed("an envelope without a version")
     if content.get("vault") != vault:
         raise Malformed("an event of another vault")

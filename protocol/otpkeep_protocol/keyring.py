@@ -119,7 +119,9 @@ def wrap(key: bytes, label: bytes, plaintext: bytes, random: bytes) -> bytes:
 
 
 def unwrap(key: bytes, label: bytes, wrapped: bytes) -> bytes:
-    """Return what `wrap` sealed. NotAuthentic for any other key, label or bytes."""
+    """Return what `wrap` sealed. NotAuthentic for any other key, label or bytes; Malformed if they are too few."""
+    if len(wrapped) < 48:
+        raise Malformed("a sealed value cut short")
     try:
         return AESGCM(derive(key, wrapped[:32], label, 32)).decrypt(_ZERO_NONCE, wrapped[32:], label)
     except (InvalidTag, ValueError) as error:

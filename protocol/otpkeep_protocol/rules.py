@@ -171,7 +171,7 @@ def _is_text(value: object, least: int, most: int) -> bool:
 
 
 def _is_field_name(value: object) -> bool:
-    return _is_text(value, 1, 64) and value != "live"
+    return type(value) is str and len(value) > 0 and value != "live"
 
 
 def _is_ascending(value: object, each: Callable[[Any], bool]) -> bool:

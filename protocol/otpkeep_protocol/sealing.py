@@ -66,9 +66,9 @@ def read_header(data: bytes) -> Header:
 
 def check_version(header: Header) -> None:
     """Raise UnknownVersion if this program must not interpret the file, Malformed if its type is unknown."""
-    if header.major != 1 or header.critical:
+    if header.major > 1 or header.critical:
         raise UnknownVersion("a file of a newer otpkeep", "Update otpkeep on this device.")
-    if header.type not in (SEALED, SLOT):
+    if header.major != 1 or header.type not in (SEALED, SLOT):
         raise Malformed("a file of unknown type")
 
 
@@ -119,9 +119,11 @@ def encrypt(key: bytes, header: bytes, padded: bytes) -> bytes:
 
 
 def decrypt(key: bytes, header: bytes, chunks: bytes) -> bytes:
-    """Return the padded plaintext once every tag has held. NotAuthentic otherwise."""
+    """Return the padded plaintext once every tag has held. NotAuthentic otherwise; Malformed for an empty last chunk."""
     cipher = AESGCM(key)
     size = CHUNK + TAG
+    if 0 < len(chunks) % size <= TAG:
+        raise Malformed("a file whose last chunk is empty or cut short")
     starts = range(0, len(chunks), size)
     last = len(starts) - 1
     try:

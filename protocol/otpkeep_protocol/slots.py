@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from otpkeep_protocol import keyring as keyrings
-from otpkeep_protocol.errors import Malformed, NotAuthentic, WrongPassphrase
+from otpkeep_protocol.errors import Malformed, WrongPassphrase
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.sealing import (
     HEADER_SIZE,
     SLOT,
+    TAG,
     Header,
     check_version,
     decrypt,
@@ -85,8 +86,8 @@ def open_slot(data: bytes, *, passphrase: str | None = None, code: bytes | None 
     if not hmac.compare_digest(keys[32:], header.commitment):
         raise WrongPassphrase("this passphrase or code does not fit the slot")
     keyring = keyrings.decode(unpad(decrypt(keys[:32], data[:SLOT_HEADER_SIZE], data[SLOT_HEADER_SIZE:])))
-    if keyring.vault != header.vault:
-        raise NotAuthentic("a slot that holds the keys of another vault")
+    if keyring.vault != header.vault or keyring.newest.id != header.epoch:
+        raise Malformed("a slot that holds other keys than its header says")
     return keyring
 
 
@@ -98,7 +99,7 @@ def slot_kind(data: bytes) -> int:
 def _read(data: bytes) -> tuple[Header, int, Cost]:
     header = read_header(data)
     check_version(header)
-    if header.type != SLOT or len(data) <= SLOT_HEADER_SIZE:
+    if header.type != SLOT or len(data) <= SLOT_HEADER_SIZE + TAG:
         raise Malformed("not a slot file")
     kind, extra = data[HEADER_SIZE], data[HEADER_SIZE + 1 : SLOT_HEADER_SIZE]
     if kind not in (PASSPHRASE, RECOVERY) or (kind == RECOVERY and any(extra)):

@@ -31,8 +31,8 @@ class Written(NamedTuple):
 
     wall: int
     weak: bool
-    value: wire.Value
     known: bool
+    value: wire.Value
 
 
 class Candidate(NamedTuple):
@@ -125,12 +125,12 @@ class State:
         subject = self.subject(event.account)
         self._count(subject, event)
         if event.alive is not None:
-            alive = Written(event.wall, event.weak, True, known=True) if event.alive else None
+            alive = Written(event.wall, event.weak, known=True, value=True) if event.alive else None
             _register(subject, LIVE).write(event, alive, self.forks)
         for name in event.fields:
             known = event.values is not None
             value = event.values[name] if event.values is not None else None
-            _register(subject, name).write(event, Written(event.wall, event.weak, value, known), self.forks)
+            _register(subject, name).write(event, Written(event.wall, event.weak, known, value), self.forks)
         if event.fields or event.alive is not None:
             subject.dated(event.wall, event.wall)
 
@@ -184,7 +184,7 @@ def _subject_row(subject_id: bytes, subject: Subject) -> list[wire.Value]:
 
 
 def _register_row(register: Register) -> list[wire.Value]:
-    dots = [[*dot, w.wall, w.weak, w.value, w.known] for dot, w in sorted(register.dots.items(), key=lambda d: d[0])]
+    dots = [[*dot, *written] for dot, written in sorted(register.dots.items(), key=lambda d: d[0])]
     return [dots, pieces_of(register.context)]
 
 

@@ -133,7 +133,7 @@ def fields_and_set() -> Rows:
     ]
     return [
         *((name, why, INVALID, with_fields(written, fields)) for name, why, written, fields in cases),
-        ("envelope of 65,537 bytes", "§4: at most 65,536 bytes", INVALID, with_envelope_size(65_537)),
+        ("envelope of 65,537 bytes", "§4: at most 65,536 bytes", MALFORMED, with_envelope_size(65_537)),
         ("body of 1,048,577 bytes", "§4: at most 1,048,576 bytes", INVALID, with_body_size(1_048_577)),
     ]
 

@@ -84,11 +84,9 @@ class Lore:
         return head[0], at[1], head[1], head[2]
 
     def clock(self) -> int:
-        lamports = {event.header["lamport"] for event in self.held.values()}
-        clock = 0
-        while clock + 1 in lamports:
-            clock += 1
-        return clock
+        """The greatest lamport that is not above the number of held events."""
+        lamports = [event.header["lamport"] for event in self.held.values()]
+        return max((lamport for lamport in lamports if lamport <= len(self.held)), default=0)
 
     def greatest(self) -> dict[bytes, int]:
         """The greatest seq that is named of each writer."""

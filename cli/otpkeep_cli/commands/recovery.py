@@ -16,7 +16,7 @@ from otpkeep_cli.render.transfer import recover_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import new_passphrase, places
 from otpkeep_cli.sources import STDIN, read_text
-from otpkeep_protocol.errors import Locked, Refused
+from otpkeep_protocol.errors import Locked
 
 
 @click.command()
@@ -27,11 +27,9 @@ from otpkeep_protocol.errors import Locked, Refused
 @click.pass_obj
 def recover(screen: Screen, directory: str, device: str | None, vault: str | None, code_file: str | None) -> None:
     """Rebuild all accounts from a folder, on a new device."""
-    from otpkeep_daemon import access, setup  # noqa: PLC0415  # --help and usage errors need none of it
+    from otpkeep_daemon import setup  # noqa: PLC0415  # --help and usage errors need none of it
 
     paths = places()
-    if access.is_set_up(paths):
-        raise Refused("otpkeep is already set up here. Nothing was changed.", "See: otpkeep status")
     code = None if code_file is None else _code(code_file)
     passphrase = _passphrase() if code is None else None
     with progress_bar("Rebuilding", quiet=screen.asked.quiet) as progress:

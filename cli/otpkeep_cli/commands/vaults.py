@@ -15,7 +15,6 @@ from otpkeep_cli.render.plain import plain
 from otpkeep_cli.render.table import pairs
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import new_passphrase, places
-from otpkeep_protocol.errors import Refused
 
 NOT_A_BACKUP = (
     "This folder is on this machine only: not a backup. Give a folder that a cloud client carries"
@@ -33,16 +32,11 @@ _CODE_ADVICE = (
 @click.pass_obj
 def init(screen: Screen, folder: str | None, device: str | None) -> None:
     """Make a new vault in a folder; this is its first device."""
-    from otpkeep_daemon import access, setup  # noqa: PLC0415  # --help and usage errors need none of it
+    from otpkeep_daemon import setup  # noqa: PLC0415  # --help and usage errors need none of it
 
     paths = places()
-    if access.is_set_up(paths):
-        raise Refused("otpkeep is already set up here. Nothing was changed.", "See: otpkeep status")
     passphrase = check_own(new_passphrase())
-    paths.prepare()
     place = paths.data / "folder" if folder is None else Path(folder).expanduser().absolute()
-    if folder is None:
-        place.mkdir(mode=0o700, exist_ok=True)
     result = setup.init(paths, folder=place, device=device or device_name(), passphrase=passphrase)
     screen.answer(result, lambda: _text(result))
     if folder is None:

@@ -1,0 +1,152 @@
+"""What the tests with real parts share: programs that must be there, waiting for a condition, two devices of a vault."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from otpkeep_protocol import naming
+from support_cli import PROGRAM, Device
+
+T = TypeVar("T")
+SHARED_EXPORTS = Path(__file__).parents[2] / "shared" / "fixtures" / "exports"
+OWN_EXPORTS = Path(__file__).parent / "fixtures"
+
+
+def need(*programs: str) -> None:
+    """Skip the test where a program is not installed; in CI, where all of them must be, fail it."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(f"not installed, and CI must have it: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def need_root(what: str) -> None:
+    """Skip the test where it is not run as root, which it needs for `what`."""
+    if os.geteuid() != 0:
+        pytest.skip(f"only root may {what}")
+
+
+def eventually(condition: Callable[[], T], what: str, within_s: float = 30.0) -> T:
+    """Return the first true value of `condition`, looking again and again; fail with `what` when time is over."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.02)  # between two looks at the condition
+    return found
+
+
+def uri(number: int, *, issuer: str = "Beispiel", secret: bytes | None = None, more: str = "") -> str:
+    """Return the otpauth URI of an invented account; secrets of different numbers differ."""
+    text = base32(secret if secret is not None else secret_of(number))
+    return f"otpauth://totp/{issuer}:konto{number}?secret={text}&issuer={issuer}{more}"
+
+
+def secret_of(number: int) -> bytes:
+    """Return the 20-byte secret of an invented account."""
+    return f"Geheimnis {number:010}".encode()
+
+
+def base32(secret: bytes) -> str:
+    """Return base32 without padding."""
+    return base64.b32encode(secret).decode().rstrip("=")
+
+
+def listed(device: Device, *words: str) -> list[dict[str, Any]]:
+    """Return what `list` shows, secrets included."""
+    found: list[dict[str, Any]] = device.run("list", "--show-secrets", *words).ok().json
+    return found
+
+
+def logged(device: Device, *words: str) -> list[dict[str, Any]]:
+    """Return what `log` shows, newest first."""
+    found: list[dict[str, Any]] = device.run("log", *words).ok().json
+    return found
+
+
+def status(device: Device) -> dict[str, Any]:
+    """Return what `status` shows; with the passphrase at hand only if a daemon runs unlocked."""
+    found: dict[str, Any] = device.run("status").ok().json
+    return found
+
+
+def picture(device: Device) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return living accounts, deleted ones and the whole log: what two devices in step must show alike."""
+    return listed(device), listed(device, "--deleted"), logged(device)
+
+
+def ours(folder: Path) -> list[Path]:
+    """Return the files in a folder that have a name of ours."""
+    return sorted(path for path in folder.iterdir() if naming.classify(path.name) is naming.NameKind.SEALED_NAME)
+
+
+def carry(source: Path, target: Path) -> None:
+    """Copy what `target` lacks out of `source`, as a cloud client would: whole files under their own names."""
+    for path in ours(source):
+        if not (target / path.name).exists():
+            shutil.copy2(path, target / f".{path.name}.part")
+            (target / f".{path.name}.part").rename(target / path.name)
+
+
+def pair(root: Path, *, shared: bool = False) -> tuple[Device, Device]:
+    """Return two devices of one vault, `alpha` and `beta`, with one folder or one each."""
+    alpha = Device(root / "alpha", root / "folder-a")
+    beta = Device(root / "beta", root / "folder-a" if shared else root / "folder-b")
+    alpha.init()
+    if not shared:
+        carry(alpha.folder, beta.folder)
+    beta.recover()
+    if not shared:
+        carry(beta.folder, alpha.folder)
+    return alpha, beta
+
+
+def meet(alpha: Device, beta: Device) -> None:
+    """Exchange files both ways and have both devices take them in; commands that work alone look by themselves."""
+    for source, target in ((alpha, beta), (beta, alpha)):
+        carry(source.folder, target.folder)
+    for device in (alpha, beta):
+        device.run("backup", "now").ok()
+        listed(device)
+
+
+def dots(device: Device) -> list[tuple[bytes, int]]:
+    """Return (writer, seq) of every event in a store that nobody has open, each as often as it was made."""
+    with sqlite3.connect(f"file:{device.home}/store.sqlite3?mode=ro", uri=True) as store:
+        found = store.execute("SELECT writer, seq FROM events").fetchall()
+    store.close()
+    return found
+
+
+def begin(device: Device, words: Iterable[str | Path], **env: str) -> subprocess.Popen[bytes]:
+    """Start a command and don't wait for it; its output is kept for whoever reads it."""
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, words), "--json"],
+        env=device.env | env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the process and see that it is gone afterwards, whatever happens."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
