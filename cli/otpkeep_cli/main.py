@@ -41,6 +41,7 @@ def _dispatch(words: list[str], screen: Screen) -> int:
     try:
         code = otpkeep.main(words, prog_name="otpkeep", standalone_mode=False, obj=screen)
     except OtpkeepError as error:
+        error.hint = error.hint or f"See: otpkeep {words[0]} --help"
         return screen.fail(error)
     except click.ClickException as error:
         return _wrong_words(error, screen)

@@ -122,16 +122,17 @@ def decrypt(key: bytes, header: bytes, chunks: bytes) -> bytes:
     """Return the padded plaintext once every tag has held. NotAuthentic otherwise; Malformed for an empty last chunk."""
     cipher = AESGCM(key)
     size = CHUNK + TAG
-    if 0 < len(chunks) % size <= TAG:
-        raise Malformed("a file whose last chunk is empty or cut short")
     starts = range(0, len(chunks), size)
     last = len(starts) - 1
     try:
-        return b"".join(
+        padded = b"".join(
             cipher.decrypt(_nonce(i, i == last), chunks[start : start + size], header) for i, start in enumerate(starts)
         )
     except (InvalidTag, ValueError) as error:
         raise NotAuthentic("a file that was changed, cut short, or damaged") from error
+    if len(chunks) % size == TAG:
+        raise Malformed("a file whose last chunk is empty")
+    return padded
 
 
 def _nonce(index: int, last: bool) -> bytes:

@@ -143,7 +143,7 @@ def test_ambiguous_words_exit_2_and_list_the_candidates(device: Device) -> None:
         (["rm", "nobody"], 1),
         (["edit", "nobody", "--name", "x"], 1),
         (["edit", "acme", "--counter", "3"], 1),
-        (["edit", "acme", "--type", "motp"], 1),
+        (["edit", "acme", "--type", "motp"], 2),
         (["edit", "acme", "--name", "x" * 5000], 1),
         (["edit", "acme", "--tag", "x" * 300], 1),
         (["edit", "acme", "--secret-file", "-"], 1),

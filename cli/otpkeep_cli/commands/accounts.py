@@ -44,6 +44,7 @@ def add(screen: Screen, /, uri: str | None, **options: Any) -> None:
 def edit(screen: Screen, /, account: str, **options: Any) -> None:
     """Change an account; an empty text unsets, --tag replaces all."""
     given = Given(**options)
+    _refuse_pinned(given.kind)
     fields, otp = given.fields(), given.parameters()
     if not (fields or otp or given.secret_file or given.placeholder):
         raise Usage("Nothing to change was named.", "See: otpkeep edit --help")
@@ -94,14 +95,18 @@ def _from_options(given: Given) -> Account:
     if not (given.issuer or given.name):
         raise Usage("An account needs an issuer or a name, or a URI.", "See: otpkeep add --help")
     kind = given.kind or "totp"
-    if kind in PINNED:
-        raise Usage(f"A {kind} account has a PIN, which can't be an option.", "Give a URI: otpkeep add -")
+    _refuse_pinned(kind)
     otp, fields = given.parameters(), given.fields()
     _check_timing(kind, otp)
     secret = read_secret(given.secret_file, kind)
     parts: dict[str, Any] = {key: otp.get(key) for key in ("algorithm", "digits", "period")}
     fields["otp"] = make(kind, secret, **parts, counter=given.counter).to_wire()
     return Account.from_fields(fields)
+
+
+def _refuse_pinned(kind: str | None) -> None:
+    if kind in PINNED:
+        raise Usage(f"A {kind} account has a PIN, which can't be an option.", "Give a URI: otpkeep add -")
 
 
 def _check_timing(kind: str, otp: dict[str, object]) -> None:
