@@ -5,12 +5,14 @@ Their names stand in the help in capitals.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from otpkeep_cli.times import Moment, parse_time
 from otpkeep_protocol.errors import Usage
+
+if TYPE_CHECKING:
+    from otpkeep_cli.times import Moment
 
 FILE = click.Path(allow_dash=True, path_type=str)
 
@@ -31,6 +33,10 @@ def reference(typed: str) -> str:
 
 def time(typed: str) -> Moment:
     """Return the moment that is meant, seen from now; a usage error with examples if there is none."""
+    from datetime import UTC, datetime  # noqa: PLC0415  # `otpkeep code` counts milliseconds
+
+    from otpkeep_cli.times import parse_time  # noqa: PLC0415  # as above
+
     try:
         return parse_time(typed, datetime.now(UTC))
     except Usage as error:

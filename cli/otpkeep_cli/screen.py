@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -52,6 +50,8 @@ class Screen:
     def unexpected(self, kind: type[BaseException], _: BaseException, trace: TracebackType | None) -> None:
         """Report a defect (a sys.excepthook): its type and, under -v -v, its place, never what it carries."""
         if self.asked.verbose >= _TRACEBACK_AT:
+            import traceback  # noqa: PLC0415  # defects are rare, and `otpkeep code` counts milliseconds
+
             write(sys.stderr, "".join(traceback.format_tb(trace)).rstrip())
         self.fail(UnexpectedError(failure.unexpected_text(kind), REPORT))
 
@@ -69,6 +69,8 @@ def is_terminal(stream: TextIO | Any) -> bool:
 
 def width() -> int:
     """Return the columns that a table may take."""
+    import shutil  # noqa: PLC0415  # as above
+
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _UNBOUNDED
 
 

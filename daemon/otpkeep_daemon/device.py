@@ -35,7 +35,7 @@ def unlock(store: Store, ring: Keyring) -> Keys:
 
 def slot_files(store: Store) -> list[bytes]:
     """Return the slot files that the store holds; they need no key and give none away."""
-    return [data for data, _ in store.contents(("slot",))]
+    return [data for _, data in store.contents(("slot",))]
 
 
 def open_slots(candidates: list[bytes], passphrase: Callable[[], str]) -> Keyring:
@@ -43,19 +43,24 @@ def open_slots(candidates: list[bytes], passphrase: Callable[[], str]) -> Keyrin
 
     WrongPassphrase if it fits none; NotAuthentic if it fits one, and every copy of that is damaged.
     """
-    return _open_any(candidates, passphrase=passphrase(), code=None)
+    return open_with_passphrase(candidates, passphrase())[0]
 
 
-def open_with_code(candidates: list[bytes], code: bytes) -> Keyring:
-    """Return the keyring from whichever slot this recovery code opens; errors as for `open_slots`."""
+def open_with_passphrase(candidates: list[bytes], passphrase: str) -> tuple[Keyring, bytes]:
+    """Return the keyring and the slot that opened; errors as for `open_slots`."""
+    return _open_any(candidates, passphrase=passphrase, code=None)
+
+
+def open_with_code(candidates: list[bytes], code: bytes) -> tuple[Keyring, bytes]:
+    """Return the keyring and the slot that this recovery code opens; errors as for `open_slots`."""
     return _open_any(candidates, passphrase=None, code=code)
 
 
-def _open_any(candidates: list[bytes], *, passphrase: str | None, code: bytes | None) -> Keyring:
+def _open_any(candidates: list[bytes], *, passphrase: str | None, code: bytes | None) -> tuple[Keyring, bytes]:
     damaged: OtpkeepError | None = None
     for data in candidates:
         try:
-            return slots.open_slot(data, passphrase=passphrase, code=code)
+            return slots.open_slot(data, passphrase=passphrase, code=code), data
         except WrongPassphrase:
             continue
         except OtpkeepError as error:

@@ -7,7 +7,7 @@ waits for a long pass. Locked, it publishes the sealed outbox and heals; unlocke
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -91,9 +91,10 @@ class Engine:
         listing = self._folder.look()
         with self._lock:
             self._flush_marks()
-            steps = self._plan(listing)
+            looked = self._store.looked()
+            steps = self._plan(listing, looked)
             self._note(listing, steps)
-        read = sum(self._read(batch, listing) for batch in _batches(steps.read))
+        read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read))
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish))
         with self._lock:
             self._beat()
@@ -101,13 +102,11 @@ class Engine:
             self._flush_marks()
         return Outcome(read, published, steps.missing)
 
-    def _plan(self, listing: Listing) -> Plan:
-        known = self._check_folder(listing)
-        looked = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in self._store.looked().values()}
+    def _plan(self, listing: Listing, looked: Mapping[str, Looked]) -> Plan:
         return plan.decide(
             _seen(listing),
-            known,
-            looked,
+            self._check_folder(listing),
+            {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked.values()},
             evicted=_evicted(listing),
             missing_before=self._missing,
             unlocked=self.replica is not None,
@@ -151,7 +150,7 @@ class Engine:
 
     # reading
 
-    def _read(self, names: Sequence[str], listing: Listing) -> int:
+    def _read(self, names: Sequence[str], listing: Listing, earlier: Mapping[str, Looked]) -> int:
         """Read a batch of files and take in what they hold. Return how many were new."""
         found = {f.name: f for f in listing.files}
         contents = {name: data for name in names if (data := self._read_one(name)) is not None}
@@ -162,7 +161,6 @@ class Engine:
             fresh = {name: data for name, data in contents.items() if not self._store.has(sha256(data))}
             statements = len(replica.slot_statements)
             verdicts = dict(zip(fresh, replica.ingest(list(fresh.values())), strict=True))
-            earlier = self._store.looked()
             now = self._around.now() // 1000
             with self._store.transaction():
                 for name in contents:

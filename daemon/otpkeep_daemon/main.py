@@ -27,19 +27,26 @@ from otpkeep_daemon.service import Service
 from otpkeep_daemon.watcher import Watcher
 from otpkeep_protocol.errors import Busy, OtpkeepError
 
+LONGEST_S = 2.0
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Makes passes when woken, one at a time, and keeps the own vault file current, out of the way of edits."""
+    """Makes passes when woken, one at a time, and keeps the own vault file current, out of the way of edits.
 
-    def __init__(self, service: Service, delay_s: float) -> None:
+    The file is written when edits have paused for `delay_s`, and at the latest LONGEST_S after the first of them.
+    """
+
+    def __init__(self, service: Service, delay_s: float, failed: threading.Event) -> None:
+        """`failed` is set if a pass fails in a way that nobody foresaw: then the daemon must stop, not pretend."""
+        self.failure: BaseException | None = None
         self._service = service
         self._delay_s = delay_s
+        self._failed = failed
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._stopping = False
         self._look = True
-        self._thread = threading.Thread(target=self._work, name="engine")
+        self._thread = threading.Thread(target=self._guarded, name="engine")
 
     def start(self) -> None:
         """Begin with a first pass."""
@@ -57,25 +64,42 @@ class Worker:
 
     def stop(self) -> None:
         """Finish what is under way."""
-        self._stopping.set()
+        self._stopping = True
         self._wake.set()
         self._thread.join()
 
+    def _guarded(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # whatever it is, the daemon must not live on without its engine
+            log.critical("the engine failed: %s", type(error).__name__)
+            self.failure = error
+            self._failed.set()
+
     def _work(self) -> None:
-        while not self._stopping.is_set():
-            self._wake.wait()
+        first: float | None = None
+        while not self._stopping:
+            due = None if first is None else first + LONGEST_S - time.monotonic()
+            woken = self._wake.wait(None if due is None else max(0.0, min(self._delay_s, due)))
             self._wake.clear()
             if self._look:
                 self._look = False
                 self._pass()
-            if not self._stopping.wait(self._delay_s) and self._wake.is_set():
-                continue
-            self._service.write_own_vault()
+            if first is None:
+                first = time.monotonic()
+            elif not woken or time.monotonic() - first >= LONGEST_S:
+                self._service.write_own_vault()
+                first = None
         self._service.write_own_vault()
 
     def _pass(self) -> None:
-        before = self._service.engine.last.trouble
-        outcome = self._service.engine.run()
+        engine = self._service.engine
+        before = engine.last.trouble
+        try:
+            outcome = engine.run()
+        except OtpkeepError as error:
+            log.error("%s", error.message)
+            return
         if outcome.read or outcome.published:
             log.info("read %d files, published %d", outcome.read, outcome.published)
         if outcome.trouble is not None and (before is None or before.message != outcome.trouble.message):
@@ -100,20 +124,21 @@ def run(paths: Paths, *, passphrase: str | None) -> int:
             given = passphrase
             ring = device.open_slots(device.slot_files(service.store), lambda: given)
             service.unlock(device.unlock(service.store, ring))
-        _serve(service, paths, config)
+        failure = _serve(service, paths, config)
     finally:
         service.close()
     log.info("stopped")
-    return 0
+    return 0 if failure is None else 1
 
 
-def _serve(service: Service, paths: Paths, config: Config) -> None:
-    """Have all parts run until a signal asks to stop."""
+def _serve(service: Service, paths: Paths, config: Config) -> BaseException | None:
+    """Have all parts run until a signal asks to stop, or the worker has failed; return that failure."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = Worker(service, config.own_vault_delay_ms / 1000)
+    worker = Worker(service, config.own_vault_delay_ms / 1000, stop)
     service.changed = worker.edited
+    service.unlocked = worker.look
     watcher = Watcher(Path(os.fsdecode(service.store.need("folder"))), worker.look, quiet_s=config.debounce_ms / 1000)
 
     def timed_look() -> None:
@@ -135,6 +160,7 @@ def _serve(service: Service, paths: Paths, config: Config) -> None:
     scheduler.stop()
     watcher.stop()
     worker.stop()
+    return worker.failure
 
 
 def _note_job(name: str, _when: float, ok: bool) -> None:  # noqa: FBT001 - the scheduler's signature

@@ -18,7 +18,7 @@ from otpkeep_daemon.store import NewFile, Store
 from otpkeep_protocol import content, keyring, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Author, Beat, Pair, Run
-from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
+from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.keyring import Keyring
@@ -67,7 +67,8 @@ class Replica:
         self.state = State()
         self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
         self.version = 0
-        self._opened = lru_cache(maxsize=32)(self._open_stored)
+        self._opened = lru_cache(maxsize=64)(self._open_stored)
+        self._troubled = store.troubled_files()
         self._load()
 
     # own edits
@@ -95,6 +96,7 @@ class Replica:
             return author, drafts
         if head is not None or beyond:
             author = self._new_writer()
+        self.store.put("nonce", author.nonce)
         opening = Draft("writer.open", extra={"device": author.public_key, "nonce": author.nonce})
         return author, [opening, *drafts]
 
@@ -144,12 +146,12 @@ class Replica:
 
     def reseal(self, digest: bytes) -> None:
         """Seal the content of a stored file anew, because its name in the folder is taken by damaged bytes."""
-        header, opened = self._open(self.store.data(digest))
-        del header
+        opened = self._open_own(digest, self.store.data(digest))
         old = next(file for file in self.store.files() if file.hash == digest)
         with self.store.transaction():
             self.store.replace(digest, _new_file(old.kind, old.owner, self._seal(opened), published=False))
         self._opened.cache_clear()
+        self._troubled = self.store.troubled_files()
 
     def _seal(self, made: bytes) -> bytes:
         ring = self.keys.keyring
@@ -211,7 +213,10 @@ class Replica:
                 self._new_writer()
         elif isinstance(found, Beat):
             beats.append(found)
-        self.store.add(_new_file(kind, found.device, data, published=published, writer=found.writer, events=made))
+        new = _new_file(kind, found.device, data, published=published, writer=found.writer, events=made)
+        self.store.add(new)
+        if any(event.problem is not None for event in made):
+            self._troubled.add(new.hash)
 
     def checked(self, event: Event) -> Event:
         """Return the event, without effect if it carries an admin statement that the admin did not sign."""
@@ -232,26 +237,34 @@ class Replica:
     # memory
 
     def _load(self) -> None:
-        for data, troubled in self.store.contents(("run", "beat")):
-            opened = self._open(data)[1]
-            for event in self._events_of(opened, troubled):
-                self._note_statement(event)
-                self.chains.add(event)
-                self.state.apply(event)
+        for event in self.events():
+            self._note_statement(event)
+            self.chains.add(event)
+            self.state.apply(event)
         for beat in self._beats():
             self.chains.note_seen(beat.writer, beat.seen, beat.wall)
         if self.chains.forks:
             self._refold()
 
-    def _events_of(self, opened: bytes, troubled: bool) -> list[Event]:
+    def _open_own(self, digest: bytes, data: bytes) -> bytes:
+        """Return the content of a file out of the store. IntegrityProblem if the disk has damaged it."""
+        try:
+            return self._open(data)[1]
+        except (Malformed, NotAuthentic) as error:
+            raise IntegrityProblem(
+                f"the store is damaged: {digest.hex()[:32]}.otpk in it does not open; the folder is not affected",
+                "Move the store aside, and run `otpkeep recover` on your folder.",
+            ) from error
+
+    def _events_of(self, opened: bytes, *, troubled: bool) -> list[Event]:
         if not troubled:
             return content.reread(opened)
         found = content.read(opened, self.keys.keyring)
         return [self.checked(event) for event in found.events] if isinstance(found, Run) else []
 
     def _beats(self) -> Iterator[Beat]:
-        for data, _ in self.store.contents(("beat",)):
-            found = content.read(self._open(data)[1], self.keys.keyring)
+        for digest, data in self.store.contents(("beat",)):
+            found = content.read(self._open_own(digest, data), self.keys.keyring)
             assert isinstance(found, Beat)
             yield found
 
@@ -283,8 +296,8 @@ class Replica:
 
     def events(self) -> Iterator[Event]:
         """Yield every held event, in the order in which this device got them."""
-        for data, troubled in self.store.contents(("run",)):
-            yield from self._events_of(self._open(data)[1], troubled)
+        for digest, data in self.store.contents(("run",)):
+            yield from self._events_of(self._open_own(digest, data), troubled=digest in self._troubled)
 
     def log(self, account: bytes | None = None, *, newest: bool = True) -> Iterator[Event]:
         """Yield held events in log order, those without effect included."""
@@ -296,8 +309,8 @@ class Replica:
         return [self._opened(file)[digest] for digest, file in self.store.find_event(writer_prefix, seq)]
 
     def _open_stored(self, file_hash: bytes) -> Mapping[bytes, Event]:
-        opened = self._open(self.store.data(file_hash))[1]
-        return {event.hash: event for event in self._events_of(opened, troubled=True)}
+        opened = self._open_own(file_hash, self.store.data(file_hash))
+        return {event.hash: event for event in self._events_of(opened, troubled=file_hash in self._troubled)}
 
     def slot_statement(self) -> Mapping[str, wire.Value]:
         """Return the current slot.set statement. NotAuthentic if none has arrived."""

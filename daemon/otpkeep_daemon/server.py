@@ -81,11 +81,12 @@ class Server:
             return control.encode_result(self._service.call(request.op, request.args, ring))
         except OtpkeepError as error:
             return control.encode_error(error)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in one request must reach its asker, and not stop the others
             log.error("a request failed: %s", type(error).__name__)
-            return control.encode_error(
-                OtpkeepError(f"the daemon could not carry this out ({type(error).__name__}); nothing was changed", _BUG)
-            )
+            message = f"the daemon failed at this ({type(error).__name__}); whether it was done is in `otpkeep log`"
+            return control.encode_error(OtpkeepError(message, _BUG))
 
 
 _BUG = "Please report this, with the version and the command, but without its secrets."

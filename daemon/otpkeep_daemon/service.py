@@ -32,7 +32,9 @@ Args = Mapping[str, Any]
 
 
 class Service:
-    """One device's otpkeep. `call` is safe from any thread; `changed` is called after each edit.
+    """One device's otpkeep. `call` is safe from any thread.
+
+    `changed` is called after each edit, and `unlocked` when the keys have come to stay.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -48,6 +50,7 @@ class Service:
     ) -> None:
         self.lock = threading.RLock()
         self.changed: Callable[[], None] = lambda: None
+        self.unlocked: Callable[[], None] = lambda: None
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
         self.accounts: Accounts | None = None
@@ -82,8 +85,9 @@ class Service:
             raise Usage(f"this otpkeep has no operation {op!r}", "Restart the daemon after an update.")
         with self.lock:
             was_locked = self.accounts is None
-            if was_locked and ring is not None and (operation.needs_key or op == "unlock"):
+            if was_locked and ring is not None:
                 self.unlock(device.unlock(self.store, ring))
+                self.engine.run()
             try:
                 if operation.needs_key and self.accounts is None:
                     raise Locked("otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase.")
@@ -240,7 +244,7 @@ class Service:
         alive = [v for v in accounts.views() if not v.deleted] if accounts is not None else None
         return {
             "vault": store.need("vault").hex(),
-            "device": {"id": store.need("device").hex(), "name": store.need("label").decode()},
+            "device": self._device_row(),
             "backup": self.engine.publishing,
             "accounts": len(alive) if alive is not None else None,
             "events": store.event_count(),
@@ -253,6 +257,10 @@ class Service:
             "jobs": [],
             "problems": found,
         }
+
+    def _device_row(self) -> dict[str, Any]:
+        own = self.store.need("device")
+        return {"id": own.hex(), "name": self.accounts.names().label(own) if self.accounts is not None else None}
 
     def _last_event(self) -> dict[str, Any] | None:
         if self.accounts is None:
@@ -288,7 +296,7 @@ class Service:
     def _unlock(self, _args: Args) -> dict[str, Any]:
         if self.accounts is None:
             raise Locked("otpkeep is locked", "Give the passphrase.")
-        self.changed()
+        self.unlocked()
         return {"locked": False}
 
     def _lock(self, _args: Args) -> dict[str, Any]:

@@ -35,18 +35,19 @@ from otpkeep_protocol.keyring import Keyring, new_keyring
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.statements import make_certificate, make_statement
 
-READY = "ready"
+READY, STARTED = "ready", "started"
 AROUND = Surroundings(os.urandom, lambda: time.time_ns() // 1_000_000)
 _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A store that is being set up, and the folder that it will mirror."""
+    """A store that is being set up, the folder that it will mirror, and the files of an earlier attempt to init."""
 
     store: Store
     folder: Folder
     path: Path
+    interrupted: tuple[str, ...]
 
 
 def is_ready(store: Store) -> bool:
@@ -61,6 +62,7 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: str) -> dict[st
     """
     home = _open_home(paths, folder, create=True)
     try:
+        _clear_interrupted(home)
         if _vaults(home.folder):
             raise Refused(
                 "this folder already holds a vault; nothing was changed",
@@ -70,7 +72,7 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: str) -> dict[st
         code = AROUND.random(slots.CODE_SIZE)
         keys = _new_keys(ring)
         made = [*_passphrase_slots(ring, passphrase), *(_code_slot(ring, code) for _ in range(2))]
-        _furnish(home, ring, keys, device, local_only=folder.is_relative_to(paths.data))
+        _furnish(home, ring, keys, local_only=home.path.is_relative_to(paths.data))
         _add_slots(home.store, made)
         replica = Replica(home.store, keys, AROUND)
         replica.commit([_device_draft(keys, device), _slot_draft(ring, made, passphrase, {})])
@@ -104,9 +106,10 @@ def recover(
     try:
         files, pending = _read_all(home.folder)
         chosen = _choose(files, vault, pending)
-        ring = _open_ring(files, chosen, passphrase, code)
+        ring, used = _open_ring(files, chosen, passphrase, code)
         keys = _new_keys(ring)
-        _furnish(home, ring, keys, device, local_only=False)
+        _furnish(home, ring, keys, local_only=False)
+        _add_slots(home.store, [used], published=True)
         replica = Replica(home.store, keys, AROUND)
         _ingest(replica, files, progress)
         digest = sha256(b"otpkeep/v1/digest", wire.encode([list(p) for p in replica.chains.seen()])).hex()[:16]
@@ -152,23 +155,30 @@ def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
             "otpkeep is already set up on this device; nothing was changed",
             "`otpkeep status` shows it. For a second vault use another OTPKEEP_HOME.",
         )
-    store.clear()
     if create:
         create_folder(path)
     elif not path.is_dir():
         raise Unreachable(f"there is no folder {path}", "Name the folder that your cloud client has synced.")
+    interrupted = [file.name for file in store.files()] if store.get(STARTED) == b"init" else []
+    store.clear()
     tag = AROUND.random(6).hex()
     with store.transaction():
         store.put("tag", tag.encode())
-    return Home(store, RealFolder(path, tag), path)
+        store.put(STARTED, b"init" if create else b"recover")
+    return Home(store, RealFolder(path, tag), path, tuple(interrupted))
 
 
-def _furnish(home: Home, ring: Keyring, keys: Keys, label: str, *, local_only: bool) -> None:
+def _clear_interrupted(home: Home) -> None:
+    """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it."""
+    for name in home.interrupted:
+        home.folder.delete(name)
+
+
+def _furnish(home: Home, ring: Keyring, keys: Keys, *, local_only: bool) -> None:
     listing = home.folder.look()
     with home.store.transaction():
         home.store.put("vault", ring.vault)
         home.store.put("device", keys.author.device)
-        home.store.put("label", label.encode())
         home.store.put("folder", os.fsencode(home.path))
         home.store.put("folder.device", str(listing.device).encode())
         home.store.put("folder.local", b"yes" if local_only else b"no")
@@ -213,10 +223,10 @@ def _code_slot(ring: Keyring, code: bytes) -> bytes:
     return slots.recovery_slot(ring, code, AROUND.random(32))
 
 
-def _add_slots(store: Store, made: list[bytes]) -> None:
+def _add_slots(store: Store, made: list[bytes], *, published: bool = False) -> None:
     with store.transaction():
         for data in made:
-            store.add(NewFile(sha256(data), file_name(data), "slot", None, False, data))
+            store.add(NewFile(sha256(data), file_name(data), "slot", None, published, data))
 
 
 def _device_draft(keys: Keys, label: str) -> Draft:
@@ -283,15 +293,18 @@ def _choose(files: dict[str, bytes], wanted: str | None, pending: int) -> VaultI
     raise NotFound(f"this folder holds no vault {wanted}; it holds {listed}", "Say which with --vault.")
 
 
-def _open_ring(files: dict[str, bytes], vault: VaultId, passphrase: str | None, code: str | None) -> Keyring:
+def _open_ring(
+    files: dict[str, bytes], vault: VaultId, passphrase: str | None, code: str | None
+) -> tuple[Keyring, bytes]:
+    """Return the keyring and the slot that opened; the store needs that one to be unlocked again."""
     candidates = [data for data in files.values() if _is_slot(data, vault)]
     if code is not None:
-        ring = device.open_with_code(candidates, slots.read_code(code))
+        ring, used = device.open_with_code(candidates, slots.read_code(code))
     else:
-        ring = device.open_slots(candidates, lambda: passphrase or "")
+        ring, used = device.open_with_passphrase(candidates, passphrase or "")
     if ring.vault != vault or vault_id(ring.epochs[0].admin) != vault:
         raise Malformed("the keys in this slot are not those of the vault", "Ask for help; nothing was changed.")
-    return ring
+    return ring, used
 
 
 def _is_slot(data: bytes, vault: VaultId) -> bool:

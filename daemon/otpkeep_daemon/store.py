@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon.lock import WriterLock
-from otpkeep_protocol.errors import IntegrityProblem, Refused, UnknownVersion
+from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, Refused, UnknownVersion
 from otpkeep_protocol.events import Event
 
 SCHEMA_VERSION = 1
@@ -142,14 +142,24 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable when the block has ended."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """All or nothing, durable when the block has ended. OtpkeepError if the disk refuses; then nothing was saved."""
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise OtpkeepError(
+                f"the store could not be written ({error}); this was not saved, and everything before it is",
+                "Free some space or check the disk, and try again.",
+            ) from error
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._roll_back()
             raise
-        self._db.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def get(self, key: str) -> bytes | None:
         """Return a value of this device, None if it was never set."""
@@ -237,17 +247,11 @@ class Store:
         """Tell whether a file of that hash is stored."""
         return self._db.execute("SELECT 1 FROM files WHERE hash = ?", (digest,)).fetchone() is not None
 
-    def contents(self, kinds: tuple[str, ...]) -> Iterator[tuple[bytes, bool]]:
-        """Yield the bytes of the files of these kinds, oldest first, and whether any of its events has a problem."""
+    def contents(self, kinds: tuple[str, ...]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield hash and bytes of the files of these kinds, oldest first."""
         marks = ", ".join("?" * len(kinds))
-        query = (
-            "SELECT data, EXISTS (SELECT 1 FROM events WHERE file = files.id AND problem IS NOT NULL)"
-            f" FROM files WHERE kind IN ({marks}) ORDER BY id"  # noqa: S608 - question marks
-        )
-        if not self._db.execute("SELECT 1 FROM events WHERE problem IS NOT NULL LIMIT 1").fetchone():
-            query = f"SELECT data, 0 FROM files WHERE kind IN ({marks}) ORDER BY id"  # noqa: S608 - question marks
-        for data, troubled in self._db.execute(query, kinds):
-            yield data, bool(troubled)
+        query = f"SELECT hash, data FROM files WHERE kind IN ({marks}) ORDER BY id"  # noqa: S608 - question marks
+        yield from self._db.execute(query, kinds)
 
     def log(self, account: bytes | None, *, newest: bool = True) -> Iterator[tuple[bytes, bytes]]:
         """Yield (event hash, file hash) in log order, of one account or of all."""
@@ -266,6 +270,11 @@ class Store:
         query = "SELECT seq, hash FROM events WHERE writer = ? ORDER BY seq DESC LIMIT 1"
         found: tuple[int, bytes] | None = self._db.execute(query, (writer,)).fetchone()
         return found
+
+    def troubled_files(self) -> set[bytes]:
+        """Return the hashes of the files of which some event has a problem."""
+        query = "SELECT DISTINCT files.hash FROM events JOIN files ON files.id = file WHERE problem IS NOT NULL"
+        return {row[0] for row in self._db.execute(query)}
 
     def event_count(self) -> int:
         """Return how many events are held."""

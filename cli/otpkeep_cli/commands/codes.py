@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,9 @@ from otpkeep_cli.params import zone_note
 from otpkeep_cli.render.code import code_text
 from otpkeep_cli.screen import Screen, is_terminal
 from otpkeep_cli.session import service
-from otpkeep_cli.times import Moment
+
+if TYPE_CHECKING:
+    from otpkeep_cli.times import Moment
 
 
 @click.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from otpkeep_cli.render.plain import account_text, plain
@@ -26,5 +25,7 @@ def _validity(found: Mapping[str, Any], now: float, at_given: bool) -> str:
         return f"counter {found['counter']}"
     if at_given:
         return f"valid from {plain(found['valid_from'])} until {plain(found['valid_until'])}"
+    from datetime import datetime  # noqa: PLC0415  # a piped code needs none
+
     left = datetime.fromisoformat(found["valid_until"]).timestamp() - now
     return f"{max(0, math.ceil(left))} s left"

@@ -1,0 +1,36 @@
+# Everything a fresh machine with Python 3.11, pip and make needs.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test lint unit bench fuzz vectors clean
+
+setup: $(BIN)/otpkeep
+
+$(BIN)/otpkeep: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/python tests/system/demo.py
+
+test: lint unit
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python -m bench
+
+vectors: setup
+	$(BIN)/python protocol/vectors/make_vectors.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,123 @@
+"""What a person sees on a real terminal: a pseudo-terminal that is the program's controlling one."""
+
+import fcntl
+import os
+import re
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+from support_cli import PROGRAM, TIMEOUT_S, Device, environment
+
+URI = "otpauth://totp/Acme:me?secret=JBSWY3DPEHPK3PXP"
+OWN = "my own long passphrase"
+
+
+class Terminal:
+    """One run of the program on a terminal of its own; what it writes is read as it comes."""
+
+    def __init__(self, env: dict[str, str], *words: str) -> None:
+        self._master, slave = os.openpty()
+        self.process = subprocess.Popen(
+            [*PROGRAM, *words],
+            env=env | {"TERM": "dumb", "COLUMNS": "120"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self.seen = ""
+
+    def expect(self, words: str) -> "Terminal":
+        """Read until `words` have been shown."""
+        while words not in self.seen:
+            assert self._read(), f"ended without {words!r}: {self.seen}"
+        return self
+
+    def type(self, words: str) -> "Terminal":
+        """Type a line."""
+        os.write(self._master, words.encode() + b"\n")
+        return self
+
+    def end(self) -> int:
+        """Read to the end and return the exit code."""
+        while self._read():
+            pass
+        os.close(self._master)
+        return self.process.wait(TIMEOUT_S)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._master, 65_536)
+        except OSError:  # how Linux says that nobody has the terminal open any more
+            return False
+        self.seen += data.decode()
+        return bool(data)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device(tmp_path / "laptop", tmp_path / "folder")
+
+
+@pytest.fixture
+def env(device: Device) -> dict[str, str]:
+    return environment(OTPKEEP_HOME=str(device.home))
+
+
+def test_enter_takes_the_passphrase_that_was_made_and_it_opens_the_vault(device: Device, env: dict[str, str]) -> None:
+    init = Terminal(env, "init", "--folder", str(device.folder)).expect("Press Enter").type("")
+    assert init.end() == 0
+    made = re.search(r"    ((?:[a-z-]+ ){5}[a-z-]+)\r\n", init.seen)
+    assert made is not None
+    listing = Terminal(env, "list").expect("Passphrase: ").type(made.group(1))
+    assert listing.end() == 0
+    assert made.group(1) not in listing.seen
+
+
+def test_a_passphrase_of_ones_own_is_typed_twice_unseen_and_judged(device: Device, env: dict[str, str]) -> None:
+    init = Terminal(env, "init", "--folder", str(device.folder)).expect("Press Enter").type("o")
+    init.expect("Your own passphrase: ").type("short").expect("The same again: ").type("short")
+    init.expect("fewer than 12").type("o")
+    init.expect("fewer than 12 characters").type(OWN).type(OWN)
+    assert init.end() == 0
+    assert OWN not in init.seen
+    assert Terminal(env, "status").end() == 0
+
+
+def test_secrets_and_answers_are_asked_for_without_showing_them(device: Device) -> None:
+    device.init()
+    adding = Terminal(device.env, "add", "--issuer", "Acme").expect("Secret (not shown): ").type("JBSWY3DPEHPK3PXP")
+    assert adding.end() == 0
+    assert "JBSW" not in adding.seen
+
+
+def test_a_code_on_a_terminal_says_whose_it_is_and_how_long_it_holds(device: Device) -> None:
+    device.init()
+    device.add(URI)
+    shown = Terminal(device.env, "code", "acme")
+    assert shown.end() == 0
+    assert re.search(r"^[0-9]{6}   Acme \(me\), [0-9]+ s left\r\n", shown.seen)
+
+
+def test_a_clear_export_asks_and_no_is_the_default(device: Device, tmp_path: Path) -> None:
+    device.init()
+    device.add(URI)
+    target = tmp_path / "export"
+    words = ("export", str(target), "--format", "otpauth")
+    assert Terminal(device.env, *words).expect("[y/N]").type("").end() == 2
+    assert not target.exists()
+    assert Terminal(device.env, *words).expect("[y/N]").type("y").end() == 0
+    assert "JBSWY3DPEHPK3PXP" in target.read_text()
+
+
+def test_ctrl_c_at_a_prompt_ends_with_130(device: Device, env: dict[str, str]) -> None:
+    device.init()
+    asked = Terminal(env, "list").expect("Passphrase: ")
+    asked.type("\x03")
+    assert asked.end() == 130
+    assert "Traceback" not in asked.seen
