@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from otpkeep_daemon import sockets
 from otpkeep_protocol import naming
 from support_cli import PROGRAM, Device
 
@@ -149,3 +150,25 @@ def killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.P
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def answers(device: Device) -> bool:
+    """Tell whether a daemon listens on the device's socket, without a command that costs a process."""
+    peer = sockets.connect(device.home / "control.sock", 5.0)
+    if peer is None:
+        return False
+    peer.close()
+    return True
+
+
+def launch(device: Device, **env: str) -> subprocess.Popen[bytes]:
+    """Start the daemon and don't wait for it; its output goes to the device's log."""
+    with (device.home.parent / f"{device.home.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [*PROGRAM, "daemon", "run"],
+            env=device.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )

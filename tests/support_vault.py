@@ -65,6 +65,7 @@ def keyring(label: str = "vault") -> Keyring:
     return new_keyring(Random(f"keyring {label}")(112))
 
 
+@cache
 def make_author(label: str, ring: Keyring | None = None) -> Author:
     """A device's signing side, admitted by the admin of `ring`."""
     ring = ring or keyring()

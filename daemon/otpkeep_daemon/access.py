@@ -22,7 +22,8 @@ TIMEOUT_S = 120.0
 class Call(Protocol):
     """Carries out one operation of the service and returns its answer, or raises its OtpkeepError."""
 
-    def __call__(self, op: str, args: Mapping[str, Any]) -> Any: ...
+    def __call__(self, op: str, args: Mapping[str, Any]) -> Any:
+        """Do `op` with `args`; the operations are those of `service`."""
 
 
 def is_set_up(paths: Paths) -> bool:

@@ -110,10 +110,14 @@ class Accounts:
         otp = self.otp(shown)
         if otp is None:
             raise Refused(
-                f"account {shown.account.hex()[:ID_DIGITS]} must be set up again on this device: its secret never left another",
+                f"account {shown.account.hex()[:ID_DIGITS]} must be set up again here: its secret is on another device",
                 "Enrol it at its site, then `otpkeep edit ACCOUNT --secret-file -`.",
             )
-        row = {"id": shown.account.hex(), "issuer": shown.values.get("issuer", ""), "name": shown.values.get("name", "")}
+        row = {
+            "id": shown.account.hex(),
+            "issuer": shown.values.get("issuer", ""),
+            "name": shown.values.get("name", ""),
+        }
         if otp.type == "hotp":
             if not peek:
                 self._use(shown, otp)

@@ -68,7 +68,7 @@ def _open_any(candidates: list[bytes], *, passphrase: str | None, code: bytes | 
     what = "passphrase" if code is None else "recovery code"
     if damaged is not None:
         raise WrongPassphrase(
-            f"this {what} opens none of the {len(candidates)} slots, and at least one of them is damaged: {damaged.message}",
+            f"this {what} opens none of the {len(candidates)} slots, of which one is damaged: {damaged.message}",
             "Try again; if it is surely right, wait until the folder is fully synced, or use the recovery code.",
         )
     raise WrongPassphrase(

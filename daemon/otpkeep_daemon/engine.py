@@ -163,10 +163,10 @@ class Engine:
             verdicts = dict(zip(fresh, replica.ingest(list(fresh.values())), strict=True))
             now = self._around.now() // 1000
             with self._store.transaction():
-                for name in contents:
-                    verdict = self._verdict(name, contents[name], verdicts.get(name, Verdict("ok")))
+                for name, data in contents.items():
+                    verdict = self._verdict(name, data, verdicts.get(name, Verdict("ok")))
                     since = earlier[name].since if name in earlier and earlier[name].verdict == verdict.kind else now
-                    row = Looked(name, len(contents[name]), found[name].mtime_ns, verdict.kind, since)
+                    row = Looked(name, len(data), found[name].mtime_ns, verdict.kind, since)
                     self._store.set_looked([row])
                 if len(replica.slot_statements) != statements:
                     self._store.forget_looked([v.name for v in earlier.values() if v.verdict == "slot"])
@@ -280,9 +280,8 @@ def _seen(listing: Listing) -> dict[str, Seen]:
 
 
 def _evicted(listing: Listing) -> frozenset[str]:
-    """Return the names of files that are in the folder though their bytes are elsewhere; iCloud hides them as .N.icloud."""
-    names = listing.placeholders
-    return frozenset(name.removeprefix(".").removesuffix(".icloud") if name.endswith(".icloud") else name for name in names)
+    """Return the names of files that are in the folder though their bytes are elsewhere."""
+    return frozenset(hidden_name(name) for name in listing.placeholders)
 
 
 def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,9 +1,9 @@
 """The daemon: puts the parts together, and runs until a signal.
 
-    watcher ──hint──▶ ┌────────┐
-    scheduler ─look─▶ │ worker │ ── engine.run(), own vault file
-    service ─changed▶ └────────┘
-    socket ──request─▶ service
+watcher ──hint──▶ ┌────────┐
+scheduler ─look─▶ │ worker │ ── engine.run(), own vault file
+service ─changed▶ └────────┘
+socket ──request─▶ service
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Worker:
     def _guarded(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # whatever it is, the daemon must not live on without its engine
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the daemon must not live on without its engine
             log.critical("the engine failed: %s", type(error).__name__)
             self.failure = error
             self._failed.set()
@@ -163,7 +163,7 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
     return worker.failure
 
 
-def _note_job(name: str, _when: float, ok: bool) -> None:  # noqa: FBT001 - the scheduler's signature
+def _note_job(name: str, _when: float, ok: bool) -> None:
     if not ok:
         log.error("the job %s failed", name)
 

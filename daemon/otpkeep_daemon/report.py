@@ -2,19 +2,77 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.lines import Lines
+from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
+from otpkeep_protocol.errors import OtpkeepError, Unreachable
 from otpkeep_protocol.ids import Dot, event_name
 from otpkeep_protocol.plan import Seen
 
 FAR_AHEAD_MS = 24 * 3600 * 1000
+
+
+class Status:
+    """All that `otpkeep status` shows; without keys, null where they are needed."""
+
+    def __init__(self, store: Store, engine: Engine, own_vault: OwnVault, accounts: Accounts | None) -> None:
+        self._store = store
+        self._engine = engine
+        self._own_vault = own_vault
+        self._accounts = accounts
+
+    def row(self, *, pid: int | None, now_ms: int, troubles: list[OtpkeepError]) -> dict[str, Any]:
+        """Return the whole; `pid` is the daemon's, `troubles` what went wrong outside of the engine."""
+        store, accounts = self._store, self._accounts
+        found = problems(store, self._engine, accounts, now_ms)
+        found += [_problem(trouble.kind, trouble.message, trouble.hint) for trouble in troubles]
+        alive = [v for v in accounts.views() if not v.deleted] if accounts is not None else None
+        newest = next(accounts.replica.log(), None) if accounts is not None else None
+        return {
+            "vault": store.need("vault").hex(),
+            "device": self._device(),
+            "backup": self._engine.publishing,
+            "accounts": len(alive) if alive is not None else None,
+            "events": store.event_count(),
+            "last_event": Lines(accounts).row(newest) if accounts is not None and newest is not None else None,
+            "folder": self._folder(),
+            "own_vault": self._own(),
+            "devices": len(store.events_of_devices()),
+            "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None},
+            "watched": [],
+            "jobs": [],
+            "problems": found,
+        }
+
+    def _device(self) -> dict[str, Any]:
+        own = self._store.need("device")
+        return {"id": own.hex(), "name": self._accounts.names().label(own) if self._accounts is not None else None}
+
+    def _folder(self) -> dict[str, Any]:
+        store, accounts, waiting = self._store, self._accounts, len(self._engine.waiting())
+        return {
+            "path": os.fsdecode(store.need("folder")),
+            "local_only": store.get("folder.local") == b"yes",
+            "reachable": not isinstance(self._engine.last.trouble, Unreachable),
+            "published": len(store.files()) - waiting,
+            "pending": waiting,
+            "waiting_for": waiting_for(accounts) if accounts is not None else None,
+            "seen_by": seen_by(store, accounts) if accounts is not None else None,
+        }
+
+    def _own(self) -> dict[str, Any]:
+        left_out = self._own_vault.left_out_of(self._accounts) if self._accounts is not None else None
+        shown = [{"entry": s.entry, "reason": s.reason} for s in left_out] if left_out is not None else None
+        return {"path": str(self._own_vault.path), "left_out": shown}
 
 
 def devices(store: Store, accounts: Accounts) -> list[dict[str, Any]]:
@@ -98,7 +156,10 @@ def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str
 _VERDICTS: Mapping[str, tuple[str, str]] = {
     "other-vault": ("belongs to another vault; it is left alone", "Keep one vault in a folder."),
     "newer": ("was written by a newer otpkeep", "Update otpkeep on this device."),
-    "rejected": ("was sealed with this vault's key, but nobody the vault knows vouches for it", "Keep it, and ask for help."),
+    "rejected": (
+        "was sealed with this vault's key, but nobody the vault knows vouches for it",
+        "Keep it, and ask for help.",
+    ),
 }
 
 

@@ -8,23 +8,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon import device, report, rows
-from otpkeep_daemon.accounts import Accounts, account_of
+from otpkeep_daemon import device, report
+from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.imports import Import, Imported
+from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault, exportable
 from otpkeep_daemon.replica import Keys, Replica, Surroundings
-from otpkeep_daemon.rows import Names
+from otpkeep_daemon.report import Status
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.verify import Verification
-from otpkeep_protocol import history
-from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError, Unreachable, Usage
+from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError, Usage
 from otpkeep_protocol.events import Event
-from otpkeep_protocol.history import Entry
 from otpkeep_protocol.ids import event_name
 from otpkeep_protocol.keyring import Keyring
 
@@ -90,7 +88,9 @@ class Service:
                 self.engine.run()
             try:
                 if operation.needs_key and self.accounts is None:
-                    raise Locked("otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase.")
+                    raise Locked(
+                        "otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase."
+                    )
                 return operation.run(self, args)
             finally:
                 if was_locked and op != "unlock" and self.accounts is not None:
@@ -166,7 +166,7 @@ class Service:
         accounts = self._open
         wanted = accounts.find(args["account"]).account if args["account"] is not None else None
         found: list[dict[str, Any]] = []
-        lines = _Lines(accounts)
+        lines = Lines(accounts)
         for event in accounts.replica.log(wanted):
             if args["limit"] is not None and len(found) >= args["limit"]:
                 break
@@ -177,14 +177,14 @@ class Service:
     def _event(self, args: Args) -> dict[str, Any]:
         prefix, _, seq = str(args["event"]).partition(".")
         accounts = self._open
-        if len(prefix) < 4 or not seq.isdecimal() or int(seq) > 2**53:  # noqa: PLR2004 - SPEC §3
+        if len(prefix) < 4 or not seq.isdecimal() or int(seq) > 2**53:
             raise Usage("an event is named like 9f86d0.17", "`otpkeep log` shows the names.")
         found = accounts.replica.find(prefix.lower(), int(seq))
         if not found:
             raise NotFound("there is no such event on this device", "`otpkeep log` shows those that there are.")
         if len({event.dot.writer for event in found}) > 1:
             raise Usage("this name fits events of several writers", "Give more digits before the dot.")
-        return _Lines(accounts).row(found[0])
+        return Lines(accounts).row(found[0])
 
     def _import(self, args: Args) -> dict[str, Any]:
         accounts = self._open
@@ -234,61 +234,11 @@ class Service:
             raise Usage("backup is off on this device", "Run `otpkeep backup on`.")
 
     def _status(self, _args: Args) -> dict[str, Any]:
-        now, accounts, store = self._around.now(), self.accounts, self.store
         if self._pid is None:
             self.engine.check()
-        found = report.problems(store, self.engine, accounts, now)
-        if self._own_vault_trouble is not None:
-            trouble = self._own_vault_trouble
-            found.append({"kind": "own-vault", "message": trouble.message, "hint": trouble.hint})
-        alive = [v for v in accounts.views() if not v.deleted] if accounts is not None else None
-        return {
-            "vault": store.need("vault").hex(),
-            "device": self._device_row(),
-            "backup": self.engine.publishing,
-            "accounts": len(alive) if alive is not None else None,
-            "events": store.event_count(),
-            "last_event": self._last_event(),
-            "folder": self._folder_row(),
-            "own_vault": self._own_vault_row(),
-            "devices": len(store.events_of_devices()),
-            "daemon": {"running": self._pid is not None, "pid": self._pid, "locked": accounts is None},
-            "watched": [],
-            "jobs": [],
-            "problems": found,
-        }
-
-    def _device_row(self) -> dict[str, Any]:
-        own = self.store.need("device")
-        return {"id": own.hex(), "name": self.accounts.names().label(own) if self.accounts is not None else None}
-
-    def _last_event(self) -> dict[str, Any] | None:
-        if self.accounts is None:
-            return None
-        newest = next(self.accounts.replica.log(), None)
-        return None if newest is None else _Lines(self.accounts).row(newest)
-
-    def _folder_row(self) -> dict[str, Any]:
-        accounts, files = self.accounts, self.store.files()
-        waiting = len(self.engine.waiting())
-        return {
-            "path": self.store.need("folder").decode(),
-            "local_only": self.store.get("folder.local") == b"yes",
-            "reachable": not isinstance(self.engine.last.trouble, Unreachable),
-            "published": len(files) - waiting,
-            "pending": waiting,
-            "waiting_for": report.waiting_for(accounts) if accounts is not None else None,
-            "seen_by": report.seen_by(self.store, accounts) if accounts is not None else None,
-        }
-
-    def _own_vault_row(self) -> dict[str, Any]:
-        if self.accounts is None:
-            return {"path": str(self._own_vault.path), "left_out": None}
-        left_out = self._own_vault.left_out_of(self.accounts)
-        return {
-            "path": str(self._own_vault.path),
-            "left_out": [{"entry": s.entry, "reason": s.reason} for s in left_out],
-        }
+        troubles = [self._own_vault_trouble] if self._own_vault_trouble is not None else []
+        status = Status(self.store, self.engine, self._own_vault, self.accounts)
+        return status.row(pid=self._pid, now_ms=self._around.now(), troubles=troubles)
 
     def _slots(self, _args: Args) -> list[bytes]:
         return device.slot_files(self.store)
@@ -305,38 +255,6 @@ class Service:
 
     def _ping(self, _args: Args) -> dict[str, Any]:
         return {"pid": self._pid, "locked": self.accounts is None}
-
-
-class _Lines:
-    """Log rows of events, with each account's history annotated once."""
-
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
-        self._names: Names = accounts.names()
-        self._entries: dict[bytes, dict[bytes, Entry]] = {}
-
-    def is_by(self, event: Event, wanted: str | None) -> bool:
-        """Tell whether the device that the person named wrote this; None fits all."""
-        if wanted is None:
-            return True
-        owner = self._accounts.replica.store.writers().get(event.dot.writer, b"").hex()
-        return wanted.casefold() == self._names.of_writer(event.dot.writer).casefold() or (
-            len(wanted) >= 6 and owner.startswith(wanted.lower())  # noqa: PLR2004 - as for accounts
-        )
-
-    def row(self, event: Event) -> dict[str, Any]:
-        """Return the row of one event."""
-        entry = self._entry(event)
-        return rows.log_row(entry, account_of(event, self._accounts.replica), self._names)
-
-    def _entry(self, event: Event) -> Entry:
-        if event.account is None:
-            return Entry(event, {}, concurrent=False)
-        if event.account not in self._entries:
-            replica = self._accounts.replica
-            entries = history.annotate(replica.log(event.account, newest=False), replica.chains.forks)
-            self._entries[event.account] = {entry.event.hash: entry for entry in entries}
-        return self._entries[event.account][event.hash]
 
 
 def _within(event: Event, args: Args) -> bool:

@@ -143,13 +143,13 @@ def _open_home(paths: Paths, folder: Path, *, create: bool) -> Home:
         lock.release()
         raise
     try:
-        return _prepared(paths, store, folder.expanduser().absolute(), create=create)
+        return _prepared(store, folder.expanduser().absolute(), create=create)
     except BaseException:
         store.close()
         raise
 
 
-def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
+def _prepared(store: Store, path: Path, *, create: bool) -> Home:
     if is_ready(store):
         raise Refused(
             "otpkeep is already set up on this device; nothing was changed",
@@ -240,9 +240,7 @@ def _slot_draft(ring: Keyring, made: list[bytes], passphrase: str, superseded: d
     return Draft("slot.set", extra={"statement": make_statement(ring, "slot.set", values, superseded)})
 
 
-def _renew_passphrase(
-    store: Store, replica: Replica, ring: Keyring, files: dict[str, bytes], passphrase: str
-) -> Draft:
+def _renew_passphrase(store: Store, replica: Replica, ring: Keyring, files: dict[str, bytes], passphrase: str) -> Draft:
     """Return the statement that makes a new passphrase current, beside the recovery slots that there are."""
     current = replica.slot_hashes()
     kept = [d for d in files.values() if sha256(d) in current and slots.slot_kind(d) == slots.RECOVERY]

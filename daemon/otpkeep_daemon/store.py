@@ -6,61 +6,20 @@ index of their events in clear ids and numbers. Opening it takes the writer lock
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon.lock import WriterLock
-from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, Refused, UnknownVersion
+from otpkeep_daemon.database import Database
+from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
-    hash BLOB NOT NULL UNIQUE,
-    name TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    owner BLOB,
-    published INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    data BLOB NOT NULL
-);
-CREATE INDEX outbox ON files (id) WHERE published = 0;
-CREATE TABLE events (
-    writer BLOB NOT NULL,
-    seq INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    file INTEGER NOT NULL REFERENCES files (id),
-    lamport INTEGER NOT NULL,
-    wall INTEGER NOT NULL,
-    account BLOB,
-    problem TEXT,
-    PRIMARY KEY (writer, seq, hash)
-) WITHOUT ROWID;
-CREATE INDEX log_order ON events (lamport, wall, writer, seq);
-CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
-CREATE TABLE writers (writer BLOB PRIMARY KEY, device BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE looked (
-    name TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    verdict TEXT NOT NULL,
-    since INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE locals (account BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
-"""
 _EVENT_AND_FILE = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A sealed file of this vault: SHA-256, name, kind, owning device (None for slots), whether it was in the folder."""
+    """A sealed file of this vault: its SHA-256, its owning device (None for slots), whether it was in the folder."""
 
     hash: bytes
     name: str
@@ -95,71 +54,14 @@ class NewFile:
     events: tuple[Event, ...] = ()
 
 
-class Store:
-    """One connection on one file, used by one process at a time. Callers hold one lock around its use by threads."""
-
-    def __init__(self, path: Path, lock: WriterLock) -> None:
-        """Open the store at `path`, new if there is none, under a lock that the caller took and this closes."""
-        self._lock = lock
-        fresh = not path.exists()
-        if fresh:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise IntegrityProblem(
-                f"the store {path} can't be read: {error}",
-                "Move it aside and run `otpkeep recover` on your folder; nothing in the folder is affected.",
-            ) from error
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA fullfsync = ON")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA secure_delete = ON")
-        with self.transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise UnknownVersion("this store was written by a newer otpkeep", "Update otpkeep on this device.")
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+class Store(Database):
+    """What is in the file, as values. Changes belong into a `transaction`."""
 
     def clear(self) -> None:
         """Empty the store of a setting-up that was interrupted, before anything was acknowledged."""
         with self.transaction():
             for table in ("events", "files", "meta", "writers", "looked", "locals"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-
-    def close(self) -> None:
-        """Close the file and let go of the writer lock."""
-        self._db.close()
-        self._lock.release()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing, durable when the block has ended. OtpkeepError if the disk refuses; then nothing was saved."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back()
-            raise OtpkeepError(
-                f"the store could not be written ({error}); this was not saved, and everything before it is",
-                "Free some space or check the disk, and try again.",
-            ) from error
-        except BaseException:
-            self._roll_back()
-            raise
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
 
     def get(self, key: str) -> bytes | None:
         """Return a value of this device, None if it was never set."""
@@ -187,10 +89,7 @@ class Store:
             self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
         self._db.executemany(
             "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (*e.dot[:2], e.hash, cursor.lastrowid, e.lamport, e.wall, e.account, e.problem)
-                for e in new.events
-            ],
+            [(*e.dot[:2], e.hash, cursor.lastrowid, e.lamport, e.wall, e.account, e.problem) for e in new.events],
         )
 
     def replace(self, old_hash: bytes, new: NewFile) -> None:

@@ -94,7 +94,9 @@ class Verification:
 
     def _check_whole(self, accounts: Accounts) -> None:
         for event in self._unpublished(accounts):
-            self._report(None, None, "missing", f"event {event.dot.seq} of this vault is in no file of the folder", _SYNC)
+            self._report(
+                None, None, "missing", f"event {event.dot.seq} of this vault is in no file of the folder", _SYNC
+            )
         for row in _gaps(self._events.values()):
             self._report(None, None, "gap", row, _SYNC)
         if self._depth == "rebuild":

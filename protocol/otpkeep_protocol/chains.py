@@ -1,7 +1,7 @@
 """What is known of each writer's chain: what is held, what is missing, where it forks (SPEC §7).
 
-    held     1 ── 2 ── 3           6 ── 7        → `seen` pieces 1…3 and 6…7
-    missing                4 ── 5                → waiting for 2 events
+held     1 ── 2 ── 3           6 ── 7        → `seen` pieces 1…3 and 6…7
+missing                4 ── 5                → waiting for 2 events
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from otpkeep_protocol import events, state, wire
@@ -145,7 +146,7 @@ def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) 
     if type(payload) is not list or not payload or not all(_is_pair(pair) for pair in payload):
         raise Malformed("a run that is not an array of events")
     run = tuple([events.read(envelope, body, vault) for envelope, body in payload])
-    for before, event in zip(run, run[1:], strict=False):
+    for before, event in pairwise(run):
         follows = event.dot.writer == before.dot.writer and event.dot.seq == before.dot.seq + 1
         if not follows or event.prev != before.hash:
             raise Malformed("a run whose events do not follow each other")
@@ -158,10 +159,7 @@ def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) 
 
 def _is_pair(pair: Any) -> bool:
     return (
-        type(pair) is list
-        and len(pair) == 2
-        and type(pair[0]) is bytes
-        and (pair[1] is None or type(pair[1]) is bytes)
+        type(pair) is list and len(pair) == 2 and type(pair[0]) is bytes and (pair[1] is None or type(pair[1]) is bytes)
     )
 
 

@@ -1,7 +1,7 @@
 """Requests and replies between a command and the daemon: one msgpack map each, behind a u32 length.
 
-    request {v, op, args, keyring?}      keyring: for one request to a locked daemon, without the admin seed
-    reply   {v, result} or {v, error: {kind, message, hint, data}}
+request {v, op, args, keyring?}      keyring: for one request to a locked daemon, without the admin seed
+reply   {v, result} or {v, error: {kind, message, hint, data}}
 """
 
 from __future__ import annotations

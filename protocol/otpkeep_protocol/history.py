@@ -17,7 +17,7 @@ from otpkeep_protocol.state import State, fold
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event with the values that its author saw before; `concurrent` if another event did not know of it, nor it of that."""
+    """An event, the values that its author saw before, and whether it and another did not know of each other."""
 
     event: Event
     before: Mapping[str, wire.Value] = field(repr=False)

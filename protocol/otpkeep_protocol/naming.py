@@ -62,6 +62,13 @@ def classify(name: str) -> NameKind:
     return NameKind.CANDIDATE
 
 
+def hidden_name(placeholder: str) -> str:
+    """Return the name of the file that a placeholder stands for: iCloud hides N as `.N.icloud`, others keep it."""
+    if _PLACEHOLDER.fullmatch(placeholder):
+        return placeholder.removeprefix(".").removesuffix(".icloud")
+    return placeholder
+
+
 def temporary_name(tag: str, token: str) -> str:
     """Return a name for an unfinished file of the device `tag`; both parts are ASCII letters and digits.
 

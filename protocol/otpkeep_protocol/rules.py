@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from otpkeep_protocol.account import check_field
@@ -48,13 +49,15 @@ def check_pieces(pieces: Value) -> None:
             and is_bytes(piece[3], 16),
             "a piece that is not writer, first, last, hash",
         )
-    _must(all(a < b for a, b in zip(pieces, pieces[1:], strict=False)), "pieces that are not ascending")
+    _must(all(a < b for a, b in pairwise(pieces)), "pieces that are not ascending")
 
 
 def check_body(content: Mapping[str, Any], body: Value) -> None:
     """Check a decoded body against its envelope and its kind."""
     _must(type(body) is dict and type(body.get("set")) is dict, "a body without set")
-    _must(sorted(body["set"], key=str.encode) == content["fields"], "a body that sets other fields than its envelope says")
+    _must(
+        sorted(body["set"], key=str.encode) == content["fields"], "a body that sets other fields than its envelope says"
+    )
     for name, value in body["set"].items():
         check_field(name, value)
     if "counter" in body:
@@ -179,7 +182,7 @@ def _is_ascending(value: object, each: Callable[[Any], bool]) -> bool:
     if type(value) is not list or not all(each(item) for item in value):
         return False
     keys = [item.encode() if type(item) is str else item for item in value]
-    return all(a < b for a, b in zip(keys, keys[1:], strict=False))
+    return all(a < b for a, b in pairwise(keys))
 
 
 def _must(holds: bool, broken: str) -> None:

@@ -119,7 +119,7 @@ def encrypt(key: bytes, header: bytes, padded: bytes) -> bytes:
 
 
 def decrypt(key: bytes, header: bytes, chunks: bytes) -> bytes:
-    """Return the padded plaintext once every tag has held. NotAuthentic otherwise; Malformed for an empty last chunk."""
+    """Return the padded plaintext once every tag has held; NotAuthentic, or Malformed for an empty last chunk."""
     cipher = AESGCM(key)
     size = CHUNK + TAG
     starts = range(0, len(chunks), size)

@@ -42,6 +42,7 @@ def test_an_imported_export_comes_back_from_the_folder_with_the_codes_of_others(
     first.init()
     done = first.run("import", file, "--passphrase-file", password).ok().json
     assert len(done["added"]) >= 7
+    assert {"totp", "hotp", "steam"} <= {account["type"] for account in listed(first)}
     # when: another one recovers
     recovered = second.recover()
     # then: it has all accounts, as they were, and makes everybody's codes

@@ -1,0 +1,112 @@
+"""The SQLite file under the store: opening, schema, transactions.
+
+WAL with full syncs: what COMMIT has returned for is on the disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from otpkeep_daemon.lock import WriterLock
+from otpkeep_protocol.errors import IntegrityProblem, UnknownVersion
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    owner BLOB,
+    published INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE INDEX outbox ON files (id) WHERE published = 0;
+CREATE TABLE events (
+    writer BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    file INTEGER NOT NULL REFERENCES files (id),
+    lamport INTEGER NOT NULL,
+    wall INTEGER NOT NULL,
+    account BLOB,
+    problem TEXT,
+    PRIMARY KEY (writer, seq, hash)
+) WITHOUT ROWID;
+CREATE INDEX log_order ON events (lamport, wall, writer, seq);
+CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
+CREATE TABLE writers (writer BLOB PRIMARY KEY, device BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE looked (
+    name TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE locals (account BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One connection on one file, under a lock that one process holds. Threads take turns by a lock of their own."""
+
+    def __init__(self, path: Path, lock: WriterLock) -> None:
+        """Open the file at `path`, new if there is none, under a lock that the caller took and this closes."""
+        self._lock = lock
+        fresh = not path.exists()
+        if fresh:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise IntegrityProblem(
+                f"the store {path} can't be read: {error}",
+                "Move it aside and run `otpkeep recover` on your folder; nothing in the folder is affected.",
+            ) from error
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA fullfsync = ON")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA secure_delete = ON")
+        with self.transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise UnknownVersion("this store was written by a newer otpkeep", "Update otpkeep on this device.")
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the file and let go of the writer lock."""
+        self._db.close()
+        self._lock.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable when the block has ended. OtpkeepError if the disk refuses: nothing was saved."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise OtpkeepError(
+                f"the store could not be written ({error}); this was not saved, and everything before it is",
+                "Free some space or check the disk, and try again.",
+            ) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
