@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from otpkeep_daemon.lock import WriterLock
-from otpkeep_protocol.errors import IntegrityProblem, UnknownVersion
+from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, UnknownVersion
 
 SCHEMA_VERSION = 1
 _SCHEMA = """

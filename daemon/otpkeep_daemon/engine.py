@@ -18,6 +18,7 @@ from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
+from otpkeep_protocol.naming import hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
 
 BATCH = 32
