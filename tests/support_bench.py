@@ -83,7 +83,13 @@ def spread(times: Sequence[float]) -> str:
 def show_pair(title: str, pair: Pair, goal: float, against: str) -> None:
     """Print one figure line: the ratio and its goal, both medians, n."""
     told = f"ratio {pair.ratio:.2f}, goal at most {goal:g}"
-    show(title, told, pair.ratio <= goal, f"{spread(pair.ours)} against {spread(pair.theirs)} of {against}", len(pair.ours))
+    show(
+        title,
+        told,
+        pair.ratio <= goal,
+        f"{spread(pair.ours)} against {spread(pair.theirs)} of {against}",
+        len(pair.ours),
+    )
 
 
 def show(title: str, figure: str, good: bool, detail: str, n: int) -> None:
@@ -95,12 +101,15 @@ def begin(module: str, place: Path) -> None:
     """Say how to run this benchmark again, and where it runs."""
     table = Path("/proc/self/mountinfo")
     disk = filesystem_type(table.read_text(errors="surrogateescape"), str(place.resolve())) if table.exists() else None
-    print(f"== {shlex.join(['python', '-m', module, *sys.argv[1:]])}  (Python {sys.version.split()[0]}, on {disk})", flush=True)
+    print(
+        f"== {shlex.join(['python', '-m', module, *sys.argv[1:]])}  (Python {sys.version.split()[0]}, on {disk})",
+        flush=True,
+    )
 
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """Yield a directory for one run. Set TMPDIR to measure another disk; a memory disk has no durable write to compare."""
+    """Yield a directory for one run. TMPDIR chooses the disk; on a memory disk no write is durable, or takes time."""
     with tempfile.TemporaryDirectory(prefix="otpkeep-bench-") as made:
         yield Path(made)
 
@@ -115,8 +124,8 @@ def program(place: Path) -> list[str]:
         return [str(script)]
     made = place / "installed"
     venv.create(made, with_pip=True)
-    quiet = [made / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", ROOT]
-    subprocess.run(quiet, check=True, env=bare_environment())
+    pip = [str(made / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "install", str(ROOT)], bare_environment())
     return [str(made / "bin" / "otpkeep")]
 
 

@@ -5,6 +5,8 @@ This module is imported by every command, so what only the second way needs is i
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -14,9 +16,11 @@ from otpkeep_daemon.sockets import connect as connect_socket
 from otpkeep_daemon.sockets import receive
 from otpkeep_protocol import control
 from otpkeep_protocol.control import Request
-from otpkeep_protocol.errors import Busy, Locked, Refused
+from otpkeep_protocol.errors import Busy, Locked, Malformed, Refused
 
 TIMEOUT_S = 120.0
+FRESH_S = 5.0
+"""How long an open connection is trusted to be still waited for; the daemon hangs up after 30 s."""
 
 
 class Call(Protocol):
@@ -39,8 +43,10 @@ def connect(paths: Paths, passphrase: Callable[[], str], *, keys: bool = True) -
     """
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
-    if is_served(paths):
-        yield _Remote(paths, passphrase, keys=keys)
+    peer = connect_socket(paths.socket, TIMEOUT_S)
+    if peer is not None:
+        with _Remote(paths, passphrase, keys=keys, peer=peer) as remote:
+            yield remote
         return
     from otpkeep_daemon.alone import serve_alone
 
@@ -58,15 +64,30 @@ def is_served(paths: Paths) -> bool:
 
 
 class _Remote:
-    """Calls over the socket. A locked daemon gets the keyring along with the request, and forgets it after."""
+    """Calls over the socket. A locked daemon gets the keyring along with the request, and forgets it after.
 
-    def __init__(self, paths: Paths, passphrase: Callable[[], str], *, keys: bool) -> None:
+    `peer` is a connection that is open already; it carries the first request, if that comes soon.
+    """
+
+    def __init__(
+        self, paths: Paths, passphrase: Callable[[], str], *, keys: bool, peer: socket.socket | None = None
+    ) -> None:
         self._paths = paths
         self._passphrase = passphrase
         self._keys = keys
         self._ring: bytes | None = None
+        self._peer = peer
+        self._opened = time.monotonic()
+
+    def __enter__(self) -> _Remote:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._peer is not None:
+            self._peer.close()
 
     def __call__(self, op: str, args: Mapping[str, Any]) -> Any:
+        """Do `op` with `args`; see Call."""
         try:
             return self._send(Request(op, args, self._ring))
         except Locked:
@@ -83,9 +104,7 @@ class _Remote:
         return keyring.encode(device.open_slots(candidates, self._passphrase).without_seed())
 
     def _send(self, request: Request) -> Any:
-        peer = connect_socket(self._paths.socket, TIMEOUT_S)
-        if peer is None:
-            raise Busy("the daemon stopped meanwhile; whether the edit was made is in `otpkeep log`", "Try again.")
+        peer = self._connection()
         with peer:
             try:
                 peer.sendall(control.encode_request(request))
@@ -93,4 +112,20 @@ class _Remote:
             except TimeoutError as error:
                 message = "the daemon does not answer; whether the edit was made is in `otpkeep log`"
                 raise Busy(message, "Look at its log, or restart it.") from error
+            except (ConnectionError, Malformed) as error:
+                raise Busy(_GONE, "Try again; if it repeats, look at its log.") from error
         return control.decode_reply(reply)
+
+    def _connection(self) -> socket.socket:
+        peer, self._peer = self._peer, None
+        if peer is not None and time.monotonic() - self._opened < FRESH_S:
+            return peer
+        if peer is not None:
+            peer.close()
+        again = connect_socket(self._paths.socket, TIMEOUT_S)
+        if again is None:
+            raise Busy(_GONE, "Try again.")
+        return again
+
+
+_GONE = "the daemon stopped meanwhile; whether the edit was made is in `otpkeep log`"

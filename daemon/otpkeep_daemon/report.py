@@ -46,7 +46,7 @@ class Status:
             "last_event": Lines(accounts).row(newest) if accounts is not None and newest is not None else None,
             "folder": self._folder(),
             "own_vault": self._own(),
-            "devices": len(store.events_of_devices()),
+            "devices": devices(store, accounts) if accounts is not None else None,
             "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None},
             "watched": [],
             "jobs": [],

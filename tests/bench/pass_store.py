@@ -1,4 +1,4 @@
-"""The program that the commands are measured beside: pass with its otp extension, in a git store, key without passphrase."""
+"""What the commands are measured beside: pass with its otp extension, a git store, a key without passphrase."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class PassStore:
 
 @contextmanager
 def pass_store(place: Path) -> Iterator[PassStore]:
-    """Yield a store in `place`. SystemExit if the programs are not installed (Debian: pass, pass-extension-otp, git)."""
+    """Yield a store in `place`. SystemExit if its programs are not installed."""
     if shutil.which("pass") is None or shutil.which("git") is None:
         raise SystemExit("this benchmark needs pass, pass-extension-otp and git")
     # gpg-agent's socket needs a short path, whatever `place` is.
-    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp") as keys:  # noqa: S108 - as said
+    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp") as keys:
         env = bare_environment() | {
             "HOME": str(place),
             "GNUPGHOME": keys,

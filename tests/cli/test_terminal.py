@@ -1,18 +1,21 @@
 """What a person sees on a real terminal: a pseudo-terminal that is the program's controlling one."""
 
-import fcntl
 import os
 import re
+import select
 import subprocess
-import termios
+import sys
 from pathlib import Path
 
 import pytest
 
-from support_cli import PROGRAM, TIMEOUT_S, Device, environment
+from support_cli import TIMEOUT_S, Device, environment
 
 URI = "otpauth://totp/Acme:me?secret=JBSWY3DPEHPK3PXP"
 OWN = "my own long passphrase"
+# A session leader has a terminal to ask on only once it has made it its controlling one.
+CLAIM = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+ON_A_TERMINAL = (sys.executable, "-c", CLAIM + "from otpkeep_cli.main import main; main()")
 
 
 class Terminal:
@@ -21,21 +24,22 @@ class Terminal:
     def __init__(self, env: dict[str, str], *words: str) -> None:
         self._master, slave = os.openpty()
         self.process = subprocess.Popen(
-            [*PROGRAM, *words],
+            [*ON_A_TERMINAL, *words],
             env=env | {"TERM": "dumb", "COLUMNS": "120"},
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self.seen = ""
+        self._behind = 0
 
     def expect(self, words: str) -> "Terminal":
-        """Read until `words` have been shown."""
-        while words not in self.seen:
+        """Read until `words` have been shown, after what was expected before."""
+        while (found := self.seen.find(words, self._behind)) < 0:
             assert self._read(), f"ended without {words!r}: {self.seen}"
+        self._behind = found + len(words)
         return self
 
     def type(self, words: str) -> "Terminal":
@@ -51,6 +55,8 @@ class Terminal:
         return self.process.wait(TIMEOUT_S)
 
     def _read(self) -> bool:
+        ready, _, _ = select.select([self._master], [], [], TIMEOUT_S)
+        assert ready, f"nothing more came: {self.seen}"
         try:
             data = os.read(self._master, 65_536)
         except OSError:  # how Linux says that nobody has the terminal open any more
@@ -82,8 +88,8 @@ def test_enter_takes_the_passphrase_that_was_made_and_it_opens_the_vault(device:
 def test_a_passphrase_of_ones_own_is_typed_twice_unseen_and_judged(device: Device, env: dict[str, str]) -> None:
     init = Terminal(env, "init", "--folder", str(device.folder)).expect("Press Enter").type("o")
     init.expect("Your own passphrase: ").type("short").expect("The same again: ").type("short")
-    init.expect("fewer than 12").type("o")
-    init.expect("fewer than 12 characters").type(OWN).type(OWN)
+    init.expect("fewer than 12 characters").expect("Press Enter").type("o")
+    init.expect("Your own passphrase: ").type(OWN).expect("The same again: ").type(OWN)
     assert init.end() == 0
     assert OWN not in init.seen
     assert Terminal(env, "status").end() == 0
