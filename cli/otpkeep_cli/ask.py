@@ -18,7 +18,7 @@ def can_ask() -> bool:
 
 def hidden(words: str) -> str:
     """Return what is typed without showing it; Locked if nothing is."""
-    import getpass  # noqa: PLC0415  # most commands ask nothing
+    import getpass  # most commands ask nothing
 
     try:
         answer = getpass.getpass(words)

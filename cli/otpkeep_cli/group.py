@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
             return None
         module, _, name = place.partition(":")
         found = getattr(import_module(f"otpkeep_cli.commands.{module}"), name)
-        assert isinstance(found, click.Command)  # noqa: S101  # tells mypy; the table is tested
+        assert isinstance(found, click.Command)  # tells mypy; the table is tested
         return found
 
     def resolve_command(
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # 20 ms that only this needs
+    from importlib.metadata import PackageNotFoundError, version  # 20 ms that only this needs
 
     try:
         found = version("otpkeep")

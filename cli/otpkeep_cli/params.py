@@ -33,9 +33,9 @@ def reference(typed: str) -> str:
 
 def time(typed: str) -> Moment:
     """Return the moment that is meant, seen from now; a usage error with examples if there is none."""
-    from datetime import UTC, datetime  # noqa: PLC0415  # `otpkeep code` counts milliseconds
+    from datetime import UTC, datetime  # `otpkeep code` counts milliseconds
 
-    from otpkeep_cli.times import parse_time  # noqa: PLC0415  # as above
+    from otpkeep_cli.times import parse_time  # as above
 
     try:
         return parse_time(typed, datetime.now(UTC))

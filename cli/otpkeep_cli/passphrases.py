@@ -19,7 +19,7 @@ _MIN_LIST = 7_000
 
 def generate() -> str:
     """Return six random words of the EFF's large list."""
-    from xkcdpass import xkcd_password  # noqa: PLC0415  # only new passphrases need the word list
+    from xkcdpass import xkcd_password  # only new passphrases need the word list
 
     listed = sorted(xkcd_password.generate_wordlist(wordfile="eff-long", min_length=1, max_length=32))
     if len(listed) < _MIN_LIST:

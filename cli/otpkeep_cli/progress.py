@@ -32,8 +32,8 @@ class _Bar:
             bar.update(task, completed=done, total=total)
 
     def _show(self, total: int) -> tuple[Progress, TaskID]:
-        from rich.console import Console  # noqa: PLC0415  # rich costs 50 ms, and most runs show no bar
-        from rich.progress import Progress  # noqa: PLC0415  # as above
+        from rich.console import Console  # rich costs 50 ms, and most runs show no bar
+        from rich.progress import Progress  # as above
 
         bar = Progress(console=Console(file=sys.stderr), transient=True)
         bar.start()

@@ -50,7 +50,7 @@ class Screen:
     def unexpected(self, kind: type[BaseException], _: BaseException, trace: TracebackType | None) -> None:
         """Report a defect (a sys.excepthook): its type and, under -v -v, its place, never what it carries."""
         if self.asked.verbose >= _TRACEBACK_AT:
-            import traceback  # noqa: PLC0415  # defects are rare, and `otpkeep code` counts milliseconds
+            import traceback  # defects are rare, and `otpkeep code` counts milliseconds
 
             write(sys.stderr, "".join(traceback.format_tb(trace)).rstrip())
         self.fail(UnexpectedError(failure.unexpected_text(kind), REPORT))
@@ -69,7 +69,7 @@ def is_terminal(stream: TextIO | Any) -> bool:
 
 def width() -> int:
     """Return the columns that a table may take."""
-    import shutil  # noqa: PLC0415  # as above
+    import shutil  # as above
 
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _UNBOUNDED
 

@@ -16,7 +16,7 @@ Call = Callable[[str, dict[str, Any]], Any]
 
 def places() -> Paths:
     """Return where this device's files are."""
-    from otpkeep_daemon.paths import Paths  # noqa: PLC0415  # --help and usage errors need no places
+    from otpkeep_daemon.paths import Paths  # --help and usage errors need no places
 
     return Paths.from_environment(os.environ)
 
@@ -27,7 +27,7 @@ def service(*, keys: bool = True, passphrase: Callable[[], str] | None = None) -
 
     With `keys` the passphrase is asked for (of `passphrase`, else of the usual sources) if the service is locked.
     """
-    from otpkeep_daemon import access  # noqa: PLC0415  # as above
+    from otpkeep_daemon import access  # as above
 
     with access.connect(places(), passphrase or present_passphrase, keys=keys) as call:
         yield call
@@ -35,16 +35,16 @@ def service(*, keys: bool = True, passphrase: Callable[[], str] | None = None) -
 
 def present_passphrase() -> str:
     """Return the vault's passphrase from the usual sources; Locked if there are none and nobody to ask."""
-    from otpkeep_cli import ask  # noqa: PLC0415  # only a locked service needs a passphrase
-    from otpkeep_daemon.unlock import passphrase_source  # noqa: PLC0415  # as above
+    from otpkeep_cli import ask  # only a locked service needs a passphrase
+    from otpkeep_daemon.unlock import passphrase_source  # as above
 
     return passphrase_source(os.environ, ask.hidden if ask.can_ask() else None, "Passphrase: ")
 
 
 def new_passphrase() -> str:
     """Return a passphrase to be set: a source's, or the one that the person takes or makes up."""
-    from otpkeep_cli import ask, passphrases  # noqa: PLC0415  # only init and recover set one
-    from otpkeep_daemon.unlock import new_passphrase_source  # noqa: PLC0415  # as above
+    from otpkeep_cli import ask, passphrases  # only init and recover set one
+    from otpkeep_daemon.unlock import new_passphrase_source  # as above
 
     if ask.can_ask():
         return new_passphrase_source(os.environ, passphrases.offer)
@@ -53,10 +53,10 @@ def new_passphrase() -> str:
 
 def password_of_file(path: str | None, words: str) -> Callable[[], str] | None:
     """Return how to get a file's own password: from the file at `path`, else a prompt, else None."""
-    from pathlib import Path  # noqa: PLC0415  # only import and export have such files
+    from pathlib import Path  # only import and export have such files
 
-    from otpkeep_cli import ask  # noqa: PLC0415  # as above
-    from otpkeep_daemon.unlock import read_secret_file  # noqa: PLC0415  # as above
+    from otpkeep_cli import ask  # as above
+    from otpkeep_daemon.unlock import read_secret_file  # as above
 
     if path is not None:
         return lambda: read_secret_file(Path(path))

@@ -41,7 +41,7 @@ def slot_files(store: Store) -> list[bytes]:
 def open_slots(candidates: list[bytes], passphrase: Callable[[], str]) -> Keyring:
     """Return the keyring from whichever slot this passphrase opens; it is asked for once.
 
-    WrongPassphrase if it fits none; NotAuthentic if it fits one, and every copy of that is damaged.
+    WrongPassphrase if it fits none, or only slots of which every copy is damaged.
     """
     return open_with_passphrase(candidates, passphrase())[0]
 

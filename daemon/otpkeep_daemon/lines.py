@@ -8,6 +8,7 @@ from otpkeep_daemon import rows
 from otpkeep_daemon.accounts import ID_DIGITS, Accounts, account_of
 from otpkeep_daemon.rows import Names
 from otpkeep_protocol import history
+from otpkeep_protocol.errors import NotFound
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.history import Entry
 
@@ -20,14 +21,17 @@ class Lines:
         self._names: Names = accounts.names()
         self._entries: dict[bytes, dict[bytes, Entry]] = {}
 
-    def is_by(self, event: Event, wanted: str | None) -> bool:
-        """Tell whether the device that the person named wrote this; None fits all."""
-        if wanted is None:
-            return True
-        owner = self._accounts.replica.store.writers().get(event.dot.writer, b"").hex()
-        return wanted.casefold() == self._names.of_writer(event.dot.writer).casefold() or (
-            len(wanted) >= ID_DIGITS and owner.startswith(wanted.lower())
-        )
+    def writers_of(self, wanted: str) -> set[bytes]:
+        """Return the writers of the devices of that label or id prefix. NotFound if there is no such device."""
+        known = self._accounts.replica.store.writers()
+        found = {writer for writer, device in known.items() if self._is(device, wanted)}
+        if not found:
+            raise NotFound("no device has this name or id", "`otpkeep devices` lists them.")
+        return found
+
+    def _is(self, device: bytes, wanted: str) -> bool:
+        by_id = len(wanted) >= ID_DIGITS and device.hex().startswith(wanted.lower())
+        return by_id or self._names.label(device).casefold() == wanted.casefold()
 
     def row(self, event: Event) -> dict[str, Any]:
         """Return the row of one event."""

@@ -23,6 +23,7 @@ from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import file_name
+from otpkeep_protocol.slots import PASSPHRASE, slot_kind
 from otpkeep_protocol.state import State
 
 RUN_EVENTS = 500
@@ -69,6 +70,7 @@ class Replica:
         self.version = 0
         self._opened = lru_cache(maxsize=64)(self._open_stored)
         self._troubled = store.troubled_files()
+        self._slots_changed = False
         self._load()
 
     # own edits
@@ -86,6 +88,7 @@ class Replica:
             self.keep_locals(secrets or {})
         made = [event for _, _, event in composed]
         self._absorb(made)
+        self._drop_superseded_slots()
         return made
 
     def _author_for(self, drafts: Sequence[Draft]) -> tuple[Author, Sequence[Draft]]:
@@ -173,6 +176,7 @@ class Replica:
         with self.store.transaction():
             verdicts = [self._take_in(data, fresh, beats, published) for data in files]
         self._absorb(fresh, beats)
+        self._drop_superseded_slots()
         return verdicts
 
     def _take_in(self, data: bytes, fresh: list[Event], beats: list[Beat], published: bool) -> Verdict:
@@ -199,6 +203,7 @@ class Replica:
         if sha256(data) not in self.slot_hashes():
             return Verdict("slot", "a slot that no statement of this vault names")
         self.store.add(_new_file("slot", None, data, published=True))
+        self._slots_changed = True
         return Verdict("ok")
 
     def _keep(
@@ -287,10 +292,25 @@ class Replica:
         for event in self.events():
             self.state.apply(event)
 
+    def _drop_superseded_slots(self) -> None:
+        """Forget slots that are no longer current, so that an old passphrase stops unlocking this device.
+
+        Not before a current one is here: without any slot nobody could unlock it again.
+        """
+        if not self._slots_changed:
+            return
+        self._slots_changed = False
+        held = {file.hash for file in self.store.files_of("slot")}
+        current = self.slot_hashes()
+        if held - current and any(slot_kind(self.store.data(digest)) == PASSPHRASE for digest in held & current):
+            with self.store.transaction():
+                self.store.drop(held - current)
+
     def _note_statement(self, event: Event) -> None:
         if event.kind == "slot.set" and event.problem is None and event.values is not None:
             statement = event.extra["statement"]
             self.slot_statements[statements.check_admin(statement, self.keys.keyring)] = statement
+            self._slots_changed = True
 
     # questions
 

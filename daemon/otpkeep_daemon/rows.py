@@ -70,7 +70,7 @@ def account_row(shown: View, names: Names, *, ready: bool, secret: Mapping[str, 
         "conflict": _conflicts(shown, names, reveal=secret is not None),
     }
     if secret is not None:
-        row |= {"secret": _base32(secret.get("secret")), "pin": secret.get("pin")}
+        row |= {"secret": _text(secret), "pin": secret.get("pin")}
     return row
 
 
@@ -127,7 +127,7 @@ def plain(field: str, value: Any, *, reveal: bool = False) -> Any:
     if field == "otp" and isinstance(value, dict):
         shown = {key: part for key, part in comparable("otp", value).items() if key != "pin" or reveal}
         if "secret" in shown:
-            shown["secret"] = _base32(value["secret"]) if reveal else MASK
+            shown["secret"] = _text(value) if reveal else MASK
         return shown
     return _json(value)
 
@@ -142,5 +142,9 @@ def _json(value: Any) -> Any:
     return value
 
 
-def _base32(secret: bytes | None) -> str | None:
-    return base32.encode(secret) if secret is not None else None
+def _text(otp: Mapping[str, Any]) -> str | None:
+    """Return a secret as its kind is written: mOTP in hex, everything else in base32."""
+    secret: bytes | None = otp.get("secret")
+    if secret is None:
+        return None
+    return secret.hex() if otp.get("type") == "motp" else base32.encode(secret)

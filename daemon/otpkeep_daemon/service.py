@@ -167,10 +167,11 @@ class Service:
         wanted = accounts.find(args["account"]).account if args["account"] is not None else None
         found: list[dict[str, Any]] = []
         lines = Lines(accounts)
+        writers = lines.writers_of(args["device"]) if args["device"] is not None else None
         for event in accounts.replica.log(wanted):
             if args["limit"] is not None and len(found) >= args["limit"]:
                 break
-            if _within(event, args) and lines.is_by(event, args["device"]):
+            if _within(event, args) and (writers is None or event.dot.writer in writers):
                 found.append(lines.row(event))
         return found
 

@@ -55,8 +55,10 @@ def is_ready(store: Store) -> bool:
     return store.get(READY) is not None
 
 
-def init(paths: Paths, *, folder: Path, device: str, passphrase: str) -> dict[str, Any]:
+def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str]) -> dict[str, Any]:
     """Make a new vault and publish its first files. Return {vault, device, folder, recovery_code}.
+
+    The new passphrase is asked for once nothing else speaks against it.
 
     Refused if this device has a vault already, or the folder has.
     """
@@ -68,14 +70,15 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: str) -> dict[st
                 "this folder already holds a vault; nothing was changed",
                 f"To use it on this device: otpkeep recover {folder}",
             )
+        chosen = passphrase()
         ring = new_keyring(AROUND.random(112))
         code = AROUND.random(slots.CODE_SIZE)
         keys = _new_keys(ring)
-        made = [*_passphrase_slots(ring, passphrase), *(_code_slot(ring, code) for _ in range(2))]
+        made = [*_passphrase_slots(ring, chosen), *(_code_slot(ring, code) for _ in range(2))]
         _furnish(home, ring, keys, local_only=home.path.is_relative_to(paths.data))
         _add_slots(home.store, made)
         replica = Replica(home.store, keys, AROUND)
-        replica.commit([_device_draft(keys, device), _slot_draft(ring, made, passphrase, {})])
+        replica.commit([_device_draft(keys, device), _slot_draft(ring, made, chosen, {})])
         _finish(home, paths, replica)
         return {
             "vault": ring.vault.hex(),
@@ -93,12 +96,12 @@ def recover(
     folder: Path,
     device: str,
     vault: str | None,
-    passphrase: str | None,
+    passphrase: Callable[[], str],
     code: str | None,
-    new_passphrase: Callable[[], str] | None,
+    new_passphrase: Callable[[], str],
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Rebuild a vault from a folder on this new device, by passphrase or by recovery code and a new passphrase.
+    """Rebuild a vault from a folder on this new device, by passphrase, or by recovery code and a new passphrase.
 
     `progress` is told (files done, files in all). WrongPassphrase leaves nothing behind.
     """
@@ -115,7 +118,7 @@ def recover(
         digest = sha256(b"otpkeep/v1/digest", wire.encode([list(p) for p in replica.chains.seen()])).hex()[:16]
         waiting = waiting_for(Accounts(replica))
         drafts = [_device_draft(keys, device)]
-        if code is not None and new_passphrase is not None:
+        if code is not None:
             drafts.append(_renew_passphrase(home.store, replica, ring, files, new_passphrase()))
         replica.commit(drafts)
         backed_up = _finish(home, paths, replica)
@@ -292,14 +295,14 @@ def _choose(files: dict[str, bytes], wanted: str | None, pending: int) -> VaultI
 
 
 def _open_ring(
-    files: dict[str, bytes], vault: VaultId, passphrase: str | None, code: str | None
+    files: dict[str, bytes], vault: VaultId, passphrase: Callable[[], str], code: str | None
 ) -> tuple[Keyring, bytes]:
     """Return the keyring and the slot that opened; the store needs that one to be unlocked again."""
     candidates = [data for data in files.values() if _is_slot(data, vault)]
     if code is not None:
         ring, used = device.open_with_code(candidates, slots.read_code(code))
     else:
-        ring, used = device.open_with_passphrase(candidates, passphrase or "")
+        ring, used = device.open_with_passphrase(candidates, passphrase())
     if ring.vault != vault or vault_id(ring.epochs[0].admin) != vault:
         raise Malformed("the keys in this slot are not those of the vault", "Ask for help; nothing was changed.")
     return ring, used

@@ -120,13 +120,17 @@ class Store(Database):
         """Return all files, oldest first, without their bytes."""
         return self._files("")
 
+    def files_of(self, kind: str) -> list[StoredFile]:
+        """Return the files of one kind, oldest first."""
+        return self._files("WHERE kind = ?", kind)
+
     def outbox(self) -> list[StoredFile]:
         """Return the files that wait to be published, oldest first."""
         return self._files("WHERE published = 0")
 
-    def _files(self, where: str) -> list[StoredFile]:
+    def _files(self, where: str, *values: str) -> list[StoredFile]:
         query = f"SELECT hash, name, kind, owner, published, size FROM files {where} ORDER BY id"  # noqa: S608 - constants
-        return [StoredFile(h, n, k, o, bool(p), s) for h, n, k, o, p, s in self._db.execute(query)]
+        return [StoredFile(h, n, k, o, bool(p), s) for h, n, k, o, p, s in self._db.execute(query, values)]
 
     def file_named(self, name: str) -> StoredFile | None:
         """Return the file of that name, None if the store has none."""

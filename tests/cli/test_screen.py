@@ -11,11 +11,11 @@ SECRET = "JBSWY3DPEHPK3PXP"
 
 
 def _defect() -> Exception:
-    secret = SECRET
-    try:
-        raise ValueError(f"bad {secret}")
-    except ValueError as error:
-        return error
+    """Return an exception that carries a secret in its message and in a local variable of its frame."""
+    secret = f"bad {SECRET}"
+    with pytest.raises(ValueError, match=SECRET) as caught:
+        int(secret)
+    return caught.value
 
 
 @pytest.mark.parametrize("asked", [Globals(), Globals(verbose=2), Globals(json=True), Globals(json=True, verbose=2)])

@@ -676,6 +676,16 @@ class TestSlots:
         assert {laptop.verdicts()[name] for name in names} == {"ok"}
         assert set(names) <= {file.name for file in laptop.store.files()}
 
+    def test_slots_that_come_together_with_their_statement_are_believed(self, laptop: Device, phone: Device) -> None:
+        names = publish_slots(phone)
+        phone.run()
+        deliver(phone, laptop)
+
+        laptop.run()
+        laptop.run()
+
+        assert set(names) <= {file.name for file in laptop.store.files()}
+
     def test_every_device_puts_back_a_missing_slot(self, laptop: Device, phone: Device) -> None:
         names = publish_slots(phone)
         phone.run()
@@ -697,7 +707,7 @@ def test_a_pass_over_many_files_takes_in_all(laptop: Device, phone: Device) -> N
     deliver(phone, laptop)
 
     assert laptop.run().read == 81
-    assert laptop.state() == phone.state()
+    assert laptop.names() == phone.names()
 
 
 def test_a_file_that_vanishes_between_look_and_read_is_no_trouble(laptop: Device, phone: Device) -> None:

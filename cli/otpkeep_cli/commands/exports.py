@@ -51,8 +51,7 @@ def export_file(screen: Screen, *, file: str, wanted: str, force: bool, yes: boo
     if left_out:
         screen.note("\n".join(["Left out, since this format can't hold it:", *reasons(left_out)]))
     write_export(file, written.data, force=force)
-    accounts = _held(found["accounts"], left_out)
-    result = {"file": file, "format": wanted, "accounts": accounts, "left_out": left_out}
+    result = {"file": file, "format": wanted, "accounts": written.accounts, "left_out": left_out}
     _report(screen, result, lambda: export_text(result))
 
 
@@ -65,20 +64,14 @@ def _report(screen: Screen, result: Mapping[str, Any], text: Callable[[], str]) 
 
 
 def _write(wanted: str, accounts: Iterable[tuple[bytes, Mapping[str, object]]], password: str | None) -> Written:
-    from otpkeep_daemon.formats import registry  # noqa: PLC0415  # brings cryptography
+    from otpkeep_daemon.formats import registry  # brings cryptography
 
     pairs = [(account_id, Account.from_fields(fields)) for account_id, fields in accounts]
     return registry.write(wanted, pairs, passphrase=password, random=os.urandom)
 
 
-def _held(accounts: Iterable[tuple[bytes, object]], left_out: Iterable[Mapping[str, str]]) -> int:
-    """Return how many accounts are in the file: those of which no more than the icon was left out."""
-    missing = {left["entry"] for left in left_out if not left["reason"].startswith("its icon")}
-    return sum(account_id.hex() not in missing for account_id, _ in accounts)
-
-
 def _password(path: str | None) -> str:
-    from otpkeep_daemon.unlock import read_secret_file  # noqa: PLC0415  # only encrypted exports have one
+    from otpkeep_daemon.unlock import read_secret_file  # only encrypted exports have one
 
     if path is not None:
         return read_secret_file(Path(path))

@@ -34,7 +34,7 @@ def import_file(
     passphrase_file: str | None,
 ) -> None:
     """Add the accounts of an otpauth list or Aegis file (- reads it)."""
-    from otpkeep_daemon.formats import entry, registry  # noqa: PLC0415  # brings cryptography
+    from otpkeep_daemon.formats import entry, registry  # brings cryptography
 
     data = read_source(file, entry.MAX_INPUT)
     parsed = registry.read(data, format=wanted, passphrase=password_of_file(passphrase_file, _PROMPT))
@@ -57,7 +57,7 @@ def import_file(
 
 
 def _note_waiting(screen: Screen, result: dict[str, Any], dry_run: bool) -> None:
-    from otpkeep_cli.commands.accounts import NOT_BACKED_UP  # noqa: PLC0415  # as above
+    from otpkeep_cli.commands.accounts import NOT_BACKED_UP  # as above
 
     if not dry_run and (result["added"] or result["changed"]) and not result["backed_up"]:
         screen.note(NOT_BACKED_UP)

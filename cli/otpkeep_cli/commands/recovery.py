@@ -27,34 +27,33 @@ from otpkeep_protocol.errors import Locked
 @click.pass_obj
 def recover(screen: Screen, directory: str, device: str | None, vault: str | None, code_file: str | None) -> None:
     """Rebuild all accounts from a folder, on a new device."""
-    from otpkeep_daemon import setup  # noqa: PLC0415  # --help and usage errors need none of it
+    from otpkeep_daemon import setup  # --help and usage errors need none of it
 
     paths = places()
     code = None if code_file is None else _code(code_file)
-    passphrase = _passphrase() if code is None else None
     with progress_bar("Rebuilding", quiet=screen.asked.quiet) as progress:
         result = setup.recover(
             paths,
             folder=Path(directory).expanduser().absolute(),
             device=device or device_name(),
             vault=vault,
-            passphrase=passphrase,
+            passphrase=_passphrase,
             code=code,
-            new_passphrase=None if code is None else lambda: check_own(new_passphrase()),
+            new_passphrase=lambda: check_own(new_passphrase()),
             progress=progress,
         )
     screen.answer(result, lambda: recover_text(result))
 
 
 def _passphrase() -> str:
-    from otpkeep_daemon.unlock import passphrase_source  # noqa: PLC0415  # as in recover
+    from otpkeep_daemon.unlock import passphrase_source  # as in recover
 
     return passphrase_source(os.environ, ask.hidden if ask.can_ask() else None, "Passphrase of the vault: ")
 
 
 def _code(place: str) -> str:
     """Return the recovery code in a file that only its owner may read, or from standard input."""
-    from otpkeep_daemon.unlock import read_secret_file  # noqa: PLC0415  # as in recover
+    from otpkeep_daemon.unlock import read_secret_file  # as in recover
 
     code = read_text(STDIN, "The recovery code") if place == STDIN else read_secret_file(Path(place)).strip()
     if not code:

@@ -32,12 +32,13 @@ _CODE_ADVICE = (
 @click.pass_obj
 def init(screen: Screen, folder: str | None, device: str | None) -> None:
     """Make a new vault in a folder; this is its first device."""
-    from otpkeep_daemon import setup  # noqa: PLC0415  # --help and usage errors need none of it
+    from otpkeep_daemon import setup  # --help and usage errors need none of it
 
     paths = places()
-    passphrase = check_own(new_passphrase())
     place = paths.data / "folder" if folder is None else Path(folder).expanduser().absolute()
-    result = setup.init(paths, folder=place, device=device or device_name(), passphrase=passphrase)
+    result = setup.init(
+        paths, folder=place, device=device or device_name(), passphrase=lambda: check_own(new_passphrase())
+    )
     screen.answer(result, lambda: _text(result))
     if folder is None:
         screen.note(NOT_A_BACKUP)

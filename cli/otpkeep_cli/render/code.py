@@ -25,7 +25,7 @@ def _validity(found: Mapping[str, Any], now: float, at_given: bool) -> str:
         return f"counter {found['counter']}"
     if at_given:
         return f"valid from {plain(found['valid_from'])} until {plain(found['valid_until'])}"
-    from datetime import datetime  # noqa: PLC0415  # a piped code needs none
+    from datetime import datetime  # a piped code needs none
 
     left = datetime.fromisoformat(found["valid_until"]).timestamp() - now
     return f"{max(0, math.ceil(left))} s left"

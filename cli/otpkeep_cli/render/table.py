@@ -11,9 +11,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
 
     A column without a single value is left out.
     """
-    from rich.console import Console  # noqa: PLC0415  # rich costs 50 ms, and most commands print no table
-    from rich.table import Table  # noqa: PLC0415  # as above
-    from rich.text import Text  # noqa: PLC0415  # as above
+    from rich.console import Console  # rich costs 50 ms, and most commands print no table
+    from rich.table import Table  # as above
+    from rich.text import Text  # as above
 
     kept = [column for column in range(len(headers)) if any(row[column] for row in rows)]
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

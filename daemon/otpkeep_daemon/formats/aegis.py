@@ -51,7 +51,7 @@ def write_plain(accounts: Accounts) -> Written:
     """Return a plain file of (id, account) pairs."""
     db, left_out = write_db(accounts)
     outer = {"version": VERSION, "header": {"slots": None, "params": None}, "db": db}
-    return Written(_dump(outer, 4), left_out)
+    return Written(_dump(outer, 4), _count(db), left_out)
 
 
 def write_encrypted(accounts: Accounts, passphrase: str, random: Random) -> Written:
@@ -74,7 +74,13 @@ def write_with_master_key(accounts: Accounts, master_key: bytes, slot: Mapping[s
         "params": {"nonce": nonce.hex(), "tag": tag.hex()},
     }
     outer = {"version": VERSION, "header": header, "db": base64.b64encode(sealed).decode()}
-    return Written(_dump(outer, 4), left_out)
+    return Written(_dump(outer, 4), _count(db), left_out)
+
+
+def _count(db: Mapping[str, object]) -> int:
+    entries = db["entries"]
+    assert isinstance(entries, list)
+    return len(entries)
 
 
 def _decrypted(header: Mapping[str, object], db: object, passphrase: Callable[[], str] | None) -> bytes:

@@ -45,9 +45,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Written:
-    """An export: its bytes, and what the format could not hold."""
+    """An export: its bytes, how many accounts it holds, and what the format could not hold."""
 
     data: bytes
+    accounts: int
     left_out: tuple[Skipped, ...]
 
     def __repr__(self) -> str:

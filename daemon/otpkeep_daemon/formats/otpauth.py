@@ -61,7 +61,7 @@ def write(accounts: Sequence[tuple[bytes, Account]]) -> Written:
         lines.append(write_uri(account) + "\n")
         if account.icon is not None:
             left_out.append(Skipped(account_id.hex(), "its icon: a URI holds none"))
-    return Written("".join(lines).encode(), tuple(left_out))
+    return Written("".join(lines).encode(), len(lines), tuple(left_out))
 
 
 def write_uri(account: Account) -> str:
