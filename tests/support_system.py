@@ -1,4 +1,4 @@
-"""What the tests with real parts share: programs that must be there, waiting for a condition, two devices of a vault."""
+"""What the tests with real parts share: programs that must be there, waiting, two devices of one vault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from otpkeep_daemon import sockets
-from otpkeep_protocol import naming
+from otpkeep_protocol import naming, sealing
 from support_cli import PROGRAM, Device
 
 T = TypeVar("T")
@@ -172,3 +172,18 @@ def launch(device: Device, **env: str) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
+
+
+def heir(device: Device, name: str = "beta") -> Device:
+    """Return a device that is not set up, beside `device` and with its folder."""
+    return Device(device.home.parent / name, device.folder)
+
+
+def of_type(folder: Path, kind: int) -> Path:
+    """Return a file of that header type in a folder."""
+    return next(path for path in ours(folder) if sealing.read_header(path.read_bytes()).type == kind)
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """Return the bytes with one bit changed."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]

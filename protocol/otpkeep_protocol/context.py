@@ -40,8 +40,10 @@ def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) ->
             context[writer] = (piece,)
         elif writer in forks:
             context[writer] = _maximal({*old, piece}, forks[writer])
-        elif len(old) == 1 and old[0].first <= piece.first and piece.last <= old[0].last:
-            continue
+        elif len(old) == 1 and old[0].first <= piece.first <= old[0].last + 1:
+            if piece.last > old[0].last:
+                grown = piece if piece.first == old[0].first else piece._replace(first=old[0].first)
+                context[writer] = (grown,)
         else:
             context[writer] = _intervals((*old, piece))
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -21,7 +20,7 @@ from otpkeep_protocol.events import Event
 from otpkeep_protocol.state import State, decode, encode, fold
 from otpkeep_protocol.view import is_account
 from support_oracle import Fact, assert_state
-from support_vault import DAY_MS, Device, World, edit, hotp, totp
+from support_vault import DAY_MS, Device, edit, hotp, new_world, totp
 
 DEVICES = 3
 SPELLINGS = (
@@ -44,9 +43,8 @@ class Convergence(RuleBasedStateMachine):
 
     @initialize()
     def set_up(self) -> None:
-        memory = Path("/dev/shm")  # noqa: S108 - a thousand small stores need no disk
-        self.path = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
-        self.world = World(self.path)
+        self.rooms = ExitStack()
+        self.world = self.rooms.enter_context(new_world())
         self.facts: dict[bytes, Fact] = {}
         self.counts: dict[tuple[int, bytes, bytes], int] = {}
         self.shown: dict[tuple[int, str], int] = {}
@@ -57,11 +55,8 @@ class Convergence(RuleBasedStateMachine):
             self.recorded(device, device.introduce)
 
     def teardown(self) -> None:
-        try:
+        with getattr(self, "rooms", nullcontext()):
             self.settle()
-        finally:
-            self.world.close()
-            shutil.rmtree(self.path)
 
     # helpers
 
@@ -117,9 +112,10 @@ class Convergence(RuleBasedStateMachine):
     @rule(number=which, pick=picks, digits=st.integers(6, 8), renewed=st.booleans())
     def edit_otp(self, number: int, pick: int, digits: int, renewed: bool) -> None:
         device = self.device(number)
-        if living := self.living(device):
+        whole = [account for account in self.living(device) if "otp" in device.values(account)]
+        if whole:
             changes = {"digits": digits} | ({"secret": device.random(10)} if renewed else {})
-            self.recorded(device, lambda: device.change(living[pick % len(living)], otp=changes))
+            self.recorded(device, lambda: device.change(whole[pick % len(whole)], otp=changes))
 
     @rule(number=which, pick=picks)
     def delete(self, number: int, pick: int) -> None:
@@ -216,7 +212,7 @@ class Convergence(RuleBasedStateMachine):
         """Restore a device to what it was before its last edits, which its folder has."""
         device = self.device(number)
         device.close()
-        saved = self.path / "saved"
+        saved = self.world.path / "saved"
         shutil.copytree(device.path, saved)
         device.open()
         self.recorded(device, lambda: device.add(word))
@@ -298,10 +294,12 @@ def branches(facts: list[Fact]) -> list[Event]:
     return [fact.event for fact in facts if fact.event.dot.writer in split]
 
 
-TestConvergence = Convergence.TestCase
-TestConvergence.settings = settings(
-    max_examples=60,
-    stateful_step_count=30,
+settings.register_profile(
+    "convergence",
+    max_examples=200,
+    stateful_step_count=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
+TestConvergence = Convergence.TestCase
+TestConvergence.settings = settings.get_profile("convergence")

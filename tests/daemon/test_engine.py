@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,12 +11,13 @@ from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_protocol.errors import NotFound
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.naming import file_name
-from support_vault import DAY_MS, Device, World, deliver, edit, keyring, publish_slots, totp
+from support_vault import DAY_MS, Device, World, deliver, edit, keyring, new_world, publish_slots, totp
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world() -> Iterator[World]:
+    with new_world() as made:
+        yield made
 
 
 @pytest.fixture
@@ -467,12 +468,12 @@ class TestDamage:
         assert laptop.names() == []
         assert len(laptop.held()) > 1
 
-    def test_another_vaults_file_is_named_and_not_touched(self, tmp_path: Path, laptop: Device) -> None:
-        (tmp_path / "other").mkdir()
-        stranger = World(tmp_path / "other", keyring("another vault")).device("stranger")
-        stranger.run()
-        name = stranger.own_files()[0]
-        data = stranger.folder.read(name) or b""
+    def test_another_vaults_file_is_named_and_not_touched(self, laptop: Device) -> None:
+        with new_world(keyring("another vault")) as elsewhere:
+            stranger = elsewhere.device("stranger")
+            stranger.run()
+            name = stranger.own_files()[0]
+            data = stranger.folder.read(name) or b""
         laptop.folder.put(name, data)
 
         assert laptop.run().read == 0
@@ -516,9 +517,7 @@ class TestCopies:
             "{0}.otpk..path1",
         ],
     )
-    def test_a_file_that_came_only_as_a_conflict_copy_is_read(
-        self, laptop: Device, phone: Device, spelt: str
-    ) -> None:
+    def test_a_file_that_came_only_as_a_conflict_copy_is_read(self, laptop: Device, phone: Device, spelt: str) -> None:
         phone.add("mail")
         phone.run()
         deliver(phone, laptop, spell=lambda name: spelt.format(name.removesuffix(".otpk")))
@@ -551,7 +550,8 @@ class TestCopies:
 
 class TestBeats:
     def beats(self, device: Device) -> list[str]:
-        return [file.name for file in device.store.files() if file.kind == "beat"]
+        own = device.store.need("device")
+        return [file.name for file in device.store.files() if file.kind == "beat" and file.owner == own]
 
     def news(self, phone: Device, laptop: Device, name: str) -> None:
         phone.add(name)

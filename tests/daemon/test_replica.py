@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +11,8 @@ from otpkeep_daemon.replica import RUN_EVENTS
 from otpkeep_protocol import content, wire
 from otpkeep_protocol.errors import Malformed
 from otpkeep_protocol.events import Draft
-from otpkeep_protocol.ids import Piece
+from otpkeep_protocol.ids import Piece, sha256
+from otpkeep_protocol.statements import sign
 from support_vault import (
     DAY_MS,
     START_MS,
@@ -24,6 +24,7 @@ from support_vault import (
     edit,
     keyring,
     make_author,
+    new_world,
     raw_event,
     seal,
     slot_set,
@@ -33,8 +34,9 @@ ACCOUNT = b"a" * 16
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world() -> Iterator[World]:
+    with new_world() as made:
+        yield made
 
 
 @pytest.fixture
@@ -86,7 +88,10 @@ class TestCommit:
         made = laptop.commit(add(ACCOUNT))
 
         writer = missed.dot.writer
-        assert [p[1:3] for p in made.seen if p.writer == writer] == [(1, missed.dot.seq - 1), (seen.dot.seq, seen.dot.seq)]
+        assert [p[1:3] for p in made.seen if p.writer == writer] == [
+            (1, missed.dot.seq - 1),
+            (seen.dot.seq, seen.dot.seq),
+        ]
 
     def test_an_edit_that_can_t_be_recorded_leaves_no_trace(self, laptop: Device) -> None:
         before = laptop.state(), laptop.held(), laptop.replica.chains.seen()
@@ -170,7 +175,9 @@ class TestCopiesAndRollbacks:
         assert laptop.names() == twin.names() == ["settled"]
         assert not twin.accounts.view(bytes.fromhex(account)).conflicts
 
-    def test_a_device_restored_from_a_backup_opens_a_new_writer(self, world: World, laptop: Device, phone: Device) -> None:
+    def test_a_device_restored_from_a_backup_opens_a_new_writer(
+        self, world: World, laptop: Device, phone: Device
+    ) -> None:
         laptop.run()
         old = laptop.replica.keys.author.writer
         restored = world.clone(laptop, "restored")
@@ -348,6 +355,20 @@ class TestIngest:
         assert laptop.names() == ["account 0"]
         assert next(laptop.replica.log(bytes(16))).values is not None
 
+    def test_a_dropped_body_that_broke_a_rule_gives_one_state_in_any_order(self, laptop: Device, phone: Device) -> None:
+        ben = self.ben()
+        body = bytes(16) + wire.encode({"set": {"name": 5}})
+        envelope, _ = raw_event(writer=ben.writer, seq=3, prev=ben.last.hash, account=ACCOUNT, body=sha256(body))
+        bare = content.make_run(ben.author, ben.vault, [*ben.pairs, (envelope, None)])
+        whole = content.make_run(ben.author, ben.vault, [*ben.pairs, (envelope, body)])
+
+        for device, order in ((laptop, [bare, whole]), (phone, [whole, bare])):
+            for made in order:
+                assert take_in(device, made) == ["ok"]
+
+        registers = [device.replica.state.subjects.get(ACCOUNT) for device in (laptop, phone)]
+        assert registers[0] == registers[1]
+
     def test_a_forked_writer_of_another_is_kept_and_folds_both(self, laptop: Device) -> None:
         ben = self.ben()
         twin = ben.copy("twin")
@@ -383,7 +404,9 @@ class TestIngest:
 
         assert laptop.state() == before
 
-    def test_what_a_device_last_saw_does_not_depend_on_the_order_of_its_files(self, laptop: Device, phone: Device) -> None:
+    def test_what_a_device_last_saw_does_not_depend_on_the_order_of_its_files(
+        self, laptop: Device, phone: Device
+    ) -> None:
         ben, anna = self.ben(2), Hand("anna")
         beat = content.make_beat(ben.author, ben.vault, START_MS + DAY_MS, sorted([ben.piece(), anna.piece()]))
         one = self.last_seen(laptop, ben, [ben.run(), beat])
@@ -405,14 +428,14 @@ class TestIngest:
 
     def test_a_snapshot_is_kept_and_never_believed(self, laptop: Device) -> None:
         ben, before = self.ben(), laptop.state()
-        message = b"otpkeep/v1/content" + wire.encode([ben.vault, "snapshot", content.sha256(b"\x90"), []])
+        message = b"otpkeep/v1/content" + wire.encode([ben.vault, "snapshot", sha256(b"\x90"), []])
         made = {
             "kind": "snapshot",
             "device": ben.author.public_key,
             "nonce": ben.author.nonce,
             "certificate": ben.author.certificate,
             "payload": {"state": b"\x90", "seen": []},
-            "signature": content.sign(ben.author.seed, message),
+            "signature": sign(ben.author.seed, message),
         }
 
         assert take_in(laptop, wire.encode(made)) == ["ok"]
@@ -421,7 +444,9 @@ class TestIngest:
 
 
 class TestQuestions:
-    def test_the_log_is_in_causal_order_whatever_the_clocks_say(self, world: World, laptop: Device, phone: Device) -> None:
+    def test_the_log_is_in_causal_order_whatever_the_clocks_say(
+        self, world: World, laptop: Device, phone: Device
+    ) -> None:
         laptop.clock.ms += 10**12
         laptop.commit(add(ACCOUNT, name="1"))
         world.sync()

@@ -66,7 +66,7 @@ class TestHolding:
         chains = Chains(anna.events)
         clock = chains.clock
 
-        assert not any([chains.add(event) for event in anna.events])
+        assert [event for event in anna.events if chains.add(event)] == []
         assert (chains.clock, chains.seen()) == (clock, (anna.piece(),))
 
     def test_an_invalid_event_is_held(self, anna: Hand) -> None:
@@ -219,7 +219,9 @@ class TestForks:
         liar.write(add(ACCOUNT), [Piece(one.writer, 1, 9, one.events[2].dot.hash)])
         events = {event.hash: event for event in [*one.events[:3], other.events[2], *liar.events]}.values()
 
-        made = {(Chains(order).seen(), all(Chains(order).holds(e.dot) for e in events)) for order in permutations(events)}
+        made = {
+            (Chains(order).seen(), all(Chains(order).holds(e.dot) for e in events)) for order in permutations(events)
+        }
 
         assert len(made) == 1
         assert made.pop()[1]

@@ -87,7 +87,9 @@ class TestDelete:
 
         assert not alive(states(added, renamed, gone))
 
-    @pytest.mark.parametrize("values", [{"position": 3}, {"favourite": True}, {"icon": None}, {"position": 1, "icon": None}])
+    @pytest.mark.parametrize(
+        "values", [{"position": 3}, {"favourite": True}, {"icon": None}, {"position": 1, "icon": None}]
+    )
     def test_what_only_arranges_does_not_revive(self, anna: Hand, ben: Hand, values: dict[str, object]) -> None:
         added = anna.write(add(ACCOUNT))
         seen = [anna.piece()]

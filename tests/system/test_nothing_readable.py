@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 import re
 import sqlite3
 import stat
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,91 +17,11 @@ from otpkeep_daemon.formats import aegis
 from otpkeep_protocol import keyring, sealing, slots, wire
 from otpkeep_protocol.keyring import Keyring
 from support_cli import PASSPHRASE, Device
-from support_system import base32, eventually, listed, ours, status
+from support_scene import ORDINARY, PLACEHOLDERS, TEXTS, Scene, hotp_uri
+from support_system import base32, listed, ours
 
-ORDINARY = [f"ordinary secret {n:04}".encode() for n in range(3)]
-PLACEHOLDERS = [f"placeholder secret {n:04}".encode() for n in range(3)]
-TEXTS = {
-    "issuer": "Vertrauensbank-Ü",
-    "name": "wilhelmine.mustermann",
-    "note": "steht-nur-in-dieser-notiz",
-    "tag": "schlagwort-für-niemanden",
-    "label alpha": "Omas-Küchenrechner",
-    "label beta": "Reise-Telefon-Ä",
-    "passphrase": PASSPHRASE,
-}
-UUID = "0b5e0000-0000-4000-8000-00000000000{}"
 WINDOW = 6
 """Bytes in a row of a secret that count as a find."""
-
-
-class Scene:
-    """Two devices that did all there is to do, with everything that the system showed of their processes."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.alpha, self.beta = Device(root / "a", root / "folder"), Device(root / "b", root / "folder")
-        self.temporary = root / "tmp"
-        self.temporary.mkdir(mode=0o700)
-        self.folder = root / "cloud" / "new" / "folder"
-        self.said = ""
-        self.processes: dict[str, bytes] = {}
-        self.code = ""
-
-    def play(self) -> None:
-        env = {"TMPDIR": str(self.temporary)}
-        label, folder = TEXTS["label alpha"], self.folder
-        self.code = self._run(self.alpha, "init", "--folder", folder, "--device", label)["recovery_code"]
-        with self._watched(), self.alpha.daemon(**env, PYTHONUNBUFFERED="1"):
-            self._run(self.alpha, "import", "-", stdin=_export(ORDINARY[:2], 1, TEXTS["note"]))
-            self._run(self.alpha, "import", "-", stdin=_export(ORDINARY[:2], 1, TEXTS["note"] + " und mehr"))
-            self._run(self.alpha, "import", "-", "--placeholder", stdin=_export(PLACEHOLDERS[:2], 5, TEXTS["note"]))
-            self._run(self.alpha, "add", "-", stdin=_uri(ORDINARY[2]))
-            added = self._run(self.alpha, "add", "-", "--placeholder", stdin=_uri(PLACEHOLDERS[2]))["id"]
-            self._run(self.alpha, "edit", added, "--digits", "8")
-            for words in (["code", added], ["list"], ["log"], ["status"], ["verify", "--depth", "rebuild"], ["devices"]):
-                self._run(self.alpha, *words)
-            self._fail(self.alpha, "add", "-", stdin=_uri(PLACEHOLDERS[2]))
-            self._fail(self.alpha, "code", "-", stdin=b"")
-        self._run(self.beta, "recover", folder, "--device", TEXTS["label beta"])
-        with self._watched(), self.beta.daemon(**env), self.alpha.daemon(**env):
-            gone = next(row["id"] for row in listed(self.beta) if not row["placeholder"])
-            self._run(self.beta, "rm", gone)
-            eventually(lambda: len(listed(self.alpha)) == 5, "the delete arrives")
-            self.said += json.dumps([status(self.alpha)["problems"], status(self.beta)["problems"]])
-
-    def _run(self, device: Device, *words: str | Path, stdin: bytes | None = None) -> Any:
-        done = device.run(*words, stdin=stdin, env={"TMPDIR": str(self.temporary)}).ok()
-        self.said += done.err
-        return done.json
-
-    def _fail(self, device: Device, *words: str, stdin: bytes) -> None:
-        done = device.run(*words, "-v", "-v", stdin=stdin, env={"TMPDIR": str(self.temporary)})
-        assert done.code != 0
-        self.said += done.out + done.err
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Collect command lines and environments of all other processes for as long as the block runs."""
-        over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(over,))
-        watcher.start()
-        try:
-            yield
-        finally:
-            over.set()
-            watcher.join()
-
-    def _watch(self, over: threading.Event) -> None:
-        while not over.wait(0.01):
-            for process in Path("/proc").glob("[0-9]*"):
-                if process.name != str(os.getpid()):
-                    for name in ("cmdline", "environ"):
-                        try:
-                            shown = (process / name).read_bytes()
-                        except OSError:
-                            continue
-                        self.processes[f"{process.name} {name} {hash(shown)}"] = shown
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +41,7 @@ def test_no_file_shows_secrets_names_notes_or_labels(scene: Scene) -> None:
 def test_a_running_daemon_keeps_nothing_readable_in_its_write_ahead_log(scene: Scene) -> None:
     # given: a daemon with the store open and changes in its write-ahead log
     with scene.alpha.daemon(TMPDIR=str(scene.temporary)):
-        scene.alpha.run("add", "-", "--placeholder", stdin=_uri(b"another placeholder")).ok()
+        scene.alpha.run("add", "-", "--placeholder", stdin=hotp_uri(b"another placeholder")).ok()
         searched = {str(p): p.read_bytes() for place in _places(scene) for p in place.rglob("*") if p.is_file()}
     assert any(path.endswith("-wal") for path in searched)
     needles = _needles(scene) | {f"late {how}": n for how, n in _spellings(b"another placeholder").items()}
@@ -176,7 +93,7 @@ def test_the_secret_of_a_placeholder_is_in_no_file_and_no_other_store_even_when_
     needles = {
         f"{n} {how} {at}": spelt[at : at + size]
         for n, secret in enumerate(PLACEHOLDERS)
-        for how, spelt in _spellings(secret[-10:]).items()
+        for how, spelt in _spellings(secret).items()
         for size in (WINDOW if how == "raw" else 2 * WINDOW,)
         for at in range(max(1, len(spelt) - size + 1))
     }
@@ -220,31 +137,6 @@ def _spellings(secret: bytes) -> Mapping[str, bytes]:
 
 def _finds(searched: Mapping[str, bytes], needles: Mapping[str, bytes]) -> list[tuple[str, str]]:
     return [(what, place) for place, data in searched.items() for what, needle in needles.items() if needle in data]
-
-
-def _export(secrets: list[bytes], first: int, note: str) -> bytes:
-    """Return a plain Aegis export with the texts that are searched for."""
-    group = {"uuid": UUID.format(9), "name": TEXTS["tag"]}
-    entries = [
-        {
-            "type": "totp",
-            "uuid": UUID.format(first + n),
-            "name": TEXTS["name"],
-            "issuer": TEXTS["issuer"],
-            "note": note,
-            "icon": None,
-            "favorite": False,
-            "groups": [group["uuid"]],
-            "info": {"secret": base32(secret), "algo": "SHA1", "digits": 6, "period": 30},
-        }
-        for n, secret in enumerate(secrets)
-    ]
-    db = {"version": 3, "entries": entries, "groups": [group]}
-    return json.dumps({"version": 1, "header": {"slots": None, "params": None}, "db": db}).encode()
-
-
-def _uri(secret: bytes) -> bytes:
-    return f"otpauth://hotp/{TEXTS['issuer']}:{TEXTS['name']}?secret={base32(secret)}&counter=3".encode()
 
 
 def _ring(folder: Path) -> Keyring:

@@ -76,8 +76,10 @@ def test_codes_equal_the_vectors_of_rfc_4226_and_6238_on_the_recovered_device(tm
     # given: the accounts of the RFCs, written in one device and recovered on another
     first, second = Device(tmp_path / "first", tmp_path / "folder"), Device(tmp_path / "second", tmp_path / "folder")
     first.init()
-    lines = [f"otpauth://totp/{algorithm}?secret={base32(_seed(size))}&algorithm={algorithm}&digits=8"
-             for algorithm, size in SEEDS.items()]
+    lines = [
+        f"otpauth://totp/{algorithm}?secret={base32(_seed(size))}&algorithm={algorithm}&digits=8"
+        for algorithm, size in SEEDS.items()
+    ]
     lines.append(f"otpauth://hotp/RFC4226?secret={base32(_seed(20))}&counter=0")
     first.run("import", "-", stdin="\n".join(lines).encode()).ok()
     second.recover()
@@ -146,7 +148,9 @@ def _codes_are_those_of_others(device: Device, account: dict[str, Any]) -> None:
 def _oathtool(account: dict[str, Any], moment: int, step: str) -> str:
     """Ask oathtool; HOTP at a counter is TOTP with steps of one second at that second."""
     words = ["oathtool", f"--totp={account['algorithm']}", "-s", step, "-N", f"@{moment}", "-d", str(account["digits"])]
-    done = subprocess.run([*words, "-b", "-"], input=account["secret"].encode(), capture_output=True, check=True)
+    done = subprocess.run(
+        [*words, "-b", "-"], input=str(account["secret"]).encode(), stdout=subprocess.PIPE, check=True
+    )
     return done.stdout.decode().strip()
 
 

@@ -12,15 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from support_cli import Device
-from support_system import answers, base32, begin, eventually, launch, listed, logged, secret_of, uri
+import pytest
+
+from support_cli import PROGRAM, Device
+from support_system import answers, base32, begin, eventually, launch, listed, logged, need, secret_of, uri
 
 HOMES = 4
 KILLS_PER_HOME = 52
 EDITORS = 3
 STARTS_WITHIN_S = 60.0
 LONGEST_S = {"start": 0.5, "daemon": 0.25, "command": 0.15, "alone": 0.6}
-"""Up to when after its beginning a process is killed: a starting daemon, one at work, a command with one, and without."""
+"""Up to when a process is killed: a starting daemon, one at work, a command with one, a command without."""
 
 
 class Ordeal:
@@ -98,7 +100,7 @@ class Ordeal:
 
 def _is_failure(out: bytes) -> bool:
     try:
-        return {"kind", "message", "hint"} <= json.loads(out)["error"].keys()
+        return bool({"kind", "message", "hint"} <= json.loads(out)["error"].keys())
     except (ValueError, KeyError):
         return False
 
@@ -120,6 +122,51 @@ def test_nothing_acknowledged_is_lost_in_two_hundred_kills(tmp_path: Path) -> No
             checked.result()
     # and: a command whose daemon was killed under it said so in the usual way
     assert [odd for ordeal in ordeals for odd in ordeal.odd] == []
+
+
+STEPS = [("linkat", 1), ("linkat", 3), ("linkat", 5), ("renameat", 1), ("renameat", 2), ("fdatasync", 12)]
+
+
+@pytest.mark.parametrize(("call", "at"), STEPS)
+def test_an_init_that_was_killed_can_be_run_again(tmp_path: Path, call: str, at: int) -> None:
+    need("strace")
+    # given: an init that was killed while it published
+    alpha = Device(tmp_path / "alpha", tmp_path / "folder")
+    _killed_at(alpha, call, at, "init", "--folder", alpha.folder, "--device", "alpha")
+    # then: the next one is whole, and the folder holds its vault and no remains of the other
+    alpha.init()
+    alpha.add(uri(1))
+    assert alpha.run("verify", "--depth", "rebuild").ok().json["problems"] == []
+    beta = Device(tmp_path / "beta", alpha.folder)
+    beta.recover()
+    assert listed(beta) == listed(alpha)
+
+
+@pytest.mark.parametrize(("call", "at"), [("linkat", 1), ("renameat", 1), ("fdatasync", 12), ("fdatasync", 15)])
+def test_a_recover_that_was_killed_can_be_run_again(tmp_path: Path, call: str, at: int) -> None:
+    need("strace")
+    alpha, beta = Device(tmp_path / "alpha", tmp_path / "folder"), Device(tmp_path / "beta", tmp_path / "folder")
+    alpha.init()
+    alpha.add(uri(1))
+    _killed_at(beta, call, at, "recover", beta.folder, "--device", "beta")
+    assert beta.recover()["waiting_for"] == []
+    assert listed(beta) == listed(alpha)
+    assert alpha.run("verify", "--depth", "rebuild").ok().json["problems"] == []
+
+
+def _killed_at(device: Device, call: str, at: int, *words: str | Path) -> None:
+    """Run a command and have it killed at its n-th system call of that kind."""
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+    fault = ["-e", f"inject={call}:signal=SIGKILL:when={at}"]
+    done = subprocess.run(
+        [*strace, *fault, *PROGRAM, *map(str, words)],
+        env=device.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == -9, done
 
 
 def _check(ordeal: Ordeal, heir: Path) -> None:
@@ -174,7 +221,7 @@ def _store_is_sound(path: Path) -> None:
 
 
 def _whole_files(folder: Path) -> None:
-    """Every name in the folder that is one of ours stands for exactly the bytes that it has; nothing else lies there."""
+    """Check that every name in the folder stands for exactly its bytes, and that nothing else lies there."""
     for path in folder.iterdir():
         if path.name != "README.txt":
             assert path.name == hashlib.sha256(path.read_bytes()).hexdigest()[:32] + ".otpk"
