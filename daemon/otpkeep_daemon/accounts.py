@@ -257,8 +257,10 @@ def _id_matches(shown: View, text: str) -> bool:
 def _matches(shown: list[View], text: str) -> list[View]:
     """Return the accounts of which `text` is the issuer, the name or both; failing that, a part of them."""
     wanted = " ".join(text.casefold().split())
+    if not wanted:
+        return []
     exact = [v for v in shown if wanted in _spellings(v)]
-    return exact or [v for v in shown if wanted and any(wanted in spelling for spelling in _spellings(v))]
+    return exact or [v for v in shown if any(wanted in spelling for spelling in _spellings(v))]
 
 
 def _spellings(shown: View) -> list[str]:

@@ -51,7 +51,7 @@ def serve_alone(
     service = open_service(paths, lock)
     try:
         if keys:
-            ring = device.open_slots(device.slot_files(service.store), passphrase)
+            ring = device.open_slots(service.slot_files(), passphrase)
             service.unlock(device.unlock(service.store, ring))
             service.engine.run()
         yield service

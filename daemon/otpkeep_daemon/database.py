@@ -37,17 +37,19 @@ CREATE TABLE events (
     wall INTEGER NOT NULL,
     account BLOB,
     problem TEXT,
+    bodied INTEGER NOT NULL,
     PRIMARY KEY (writer, seq, hash)
 ) WITHOUT ROWID;
 CREATE INDEX log_order ON events (lamport, wall, writer, seq);
 CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
 CREATE TABLE writers (writer BLOB PRIMARY KEY, device BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE looked (
-    name TEXT PRIMARY KEY,
+    name BLOB PRIMARY KEY,
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
     verdict TEXT NOT NULL,
-    since INTEGER NOT NULL
+    since INTEGER NOT NULL,
+    content TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE locals (account BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 """

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
+from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.replica import Keys
 from otpkeep_daemon.store import Store
-from otpkeep_protocol import keyring, slots, wire
+from otpkeep_protocol import keyring, sealing, slots, wire
 from otpkeep_protocol.content import Author
-from otpkeep_protocol.errors import NotAuthentic, OtpkeepError, WrongPassphrase
+from otpkeep_protocol.errors import Malformed, NotAuthentic, OtpkeepError, Unreachable, WrongPassphrase
+from otpkeep_protocol.ids import VaultId
 from otpkeep_protocol.keyring import Keyring
 
 SECRETS_LIMIT = 4096
+MOST_SLOTS = 64
+"""Each costs an Argon2id: a folder full of slots must not keep a person waiting for ever."""
 
 
 def keep_secrets(store: Store, ring: Keyring, keys: Keys, random: bytes) -> None:
@@ -33,12 +38,37 @@ def unlock(store: Store, ring: Keyring) -> Keys:
     return Keys(ring.without_seed(), author, secrets["salt_secret"], secrets["local_key"])
 
 
-def slot_files(store: Store) -> list[bytes]:
-    """Return the slot files that the store holds; they need no key and give none away."""
-    return [data for _, data in store.contents(("slot",))]
+SLOT_LIMIT = 65_536
 
 
-def open_slots(candidates: list[bytes], passphrase: Callable[[], str]) -> Keyring:
+def slot_files(store: Store, folder: Folder) -> Iterator[bytes]:
+    """Yield the slots that may open this vault; they need no key and give none away.
+
+    First those of the store, then those that only the folder has: another device may have set a new passphrase. A slot
+    that a stranger put there opens nothing, since the device's secrets are wrapped under the true keys.
+    """
+    yield from (data for _, data in store.contents(("slot",)))
+    try:
+        listing = folder.look()
+    except Unreachable:
+        return
+    for found in listing.files:
+        if found.size <= SLOT_LIMIT and store.file_named(found.name) is None:
+            data = folder.read(found.name)
+            if data is not None and is_slot_of(data, store.need("vault")):
+                yield data
+
+
+def is_slot_of(data: bytes, vault: VaultId) -> bool:
+    """Tell whether these bytes say that they are a slot of that vault."""
+    try:
+        header = sealing.read_header(data)
+    except Malformed:
+        return False
+    return header.type == sealing.SLOT and header.vault == vault
+
+
+def open_slots(candidates: Iterable[bytes], passphrase: Callable[[], str]) -> Keyring:
     """Return the keyring from whichever slot this passphrase opens; it is asked for once.
 
     WrongPassphrase if it fits none, or only slots of which every copy is damaged.
@@ -46,19 +76,20 @@ def open_slots(candidates: list[bytes], passphrase: Callable[[], str]) -> Keyrin
     return open_with_passphrase(candidates, passphrase())[0]
 
 
-def open_with_passphrase(candidates: list[bytes], passphrase: str) -> tuple[Keyring, bytes]:
+def open_with_passphrase(candidates: Iterable[bytes], passphrase: str) -> tuple[Keyring, bytes]:
     """Return the keyring and the slot that opened; errors as for `open_slots`."""
     return _open_any(candidates, passphrase=passphrase, code=None)
 
 
-def open_with_code(candidates: list[bytes], code: bytes) -> tuple[Keyring, bytes]:
+def open_with_code(candidates: Iterable[bytes], code: bytes) -> tuple[Keyring, bytes]:
     """Return the keyring and the slot that this recovery code opens; errors as for `open_slots`."""
     return _open_any(candidates, passphrase=None, code=code)
 
 
-def _open_any(candidates: list[bytes], *, passphrase: str | None, code: bytes | None) -> tuple[Keyring, bytes]:
+def _open_any(candidates: Iterable[bytes], *, passphrase: str | None, code: bytes | None) -> tuple[Keyring, bytes]:
     damaged: OtpkeepError | None = None
-    for data in candidates:
+    tried = 0
+    for tried, data in enumerate(islice(candidates, MOST_SLOTS), start=1):
         try:
             return slots.open_slot(data, passphrase=passphrase, code=code), data
         except WrongPassphrase:
@@ -68,10 +99,10 @@ def _open_any(candidates: list[bytes], *, passphrase: str | None, code: bytes | 
     what = "passphrase" if code is None else "recovery code"
     if damaged is not None:
         raise WrongPassphrase(
-            f"this {what} opens none of the {len(candidates)} slots, of which one is damaged: {damaged.message}",
+            f"this {what} opens none of the {tried} slots, of which one is damaged: {damaged.message}",
             "Try again; if it is surely right, wait until the folder is fully synced, or use the recovery code.",
         )
     raise WrongPassphrase(
-        f"wrong {what}, or its slot has not arrived yet ({len(candidates)} slots tried); nothing was changed",
+        f"wrong {what}, or its slot has not arrived yet ({tried} slots tried); nothing was changed",
         "Try again, or wait until the folder is fully synced.",
     )

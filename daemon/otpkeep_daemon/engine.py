@@ -18,7 +18,7 @@ from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
-from otpkeep_protocol.naming import hidden_name
+from otpkeep_protocol.naming import EXTENSION, file_name, hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
 
 BATCH = 32
@@ -107,7 +107,7 @@ class Engine:
         return plan.decide(
             _seen(listing),
             self._check_folder(listing),
-            {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked.values()},
+            {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since, v.content) for v in looked.values()},
             evicted=_evicted(listing),
             missing_before=self._missing,
             unlocked=self.replica is not None,
@@ -117,7 +117,9 @@ class Engine:
     def _check_folder(self, listing: Listing) -> dict[str, Known]:
         """Raise Unreachable unless this is the folder that it was. Return what the store knows."""
         device = self._store.get("device")
-        known = {f.name: Known(f.size, f.published, f.owner in (None, device)) for f in self._store.files()}
+        known = {
+            f.name: Known(f.size, f.published, f.owner in (None, device), f.kind == "beat") for f in self._store.files()
+        }
         last_device = int(self._store.need("folder.device"))
         there = _seen(listing).keys() | _evicted(listing)
         plan.check_folder(there, listing.device, known, last_device)
@@ -127,23 +129,25 @@ class Engine:
 
     def _check_back(self, listing: Listing, known: dict[str, Known]) -> None:
         """Accept another disk number, as removable disks get, once a known file reads back whole."""
-        name = next(found.name for found in listing.files if found.name in known and known[found.name].published)
-        stored = self._store.file_named(name)
-        data = self._folder.read(name)
-        if stored is None or data is None or sha256(data) != stored.hash:
+        names = [found.name for found in listing.files if found.name in known and known[found.name].published]
+        if not any(self._reads_back(name) for name in names):
             raise Unreachable(
-                "the folder is on another disk, and a file known to be in it does not read back; "
+                "the folder is on another disk, and no file known to be in it reads back; "
                 "edits are saved on this device",
                 "Wait until the folder is synced, or run `otpkeep backup now --here`.",
             )
         with self._store.transaction():
             self._store.put("folder.device", str(listing.device).encode())
 
+    def _reads_back(self, name: str) -> bool:
+        stored, data = self._store.file_named(name), self._read_one(name)
+        return stored is not None and data is not None and sha256(data) == stored.hash
+
     def _note(self, listing: Listing, steps: Plan) -> None:
         self._missing = frozenset(steps.missing)
         now = self._around.now() // 1000
         found = {f.name: f for f in listing.files}
-        fine = [Looked(name, found[name].size, found[name].mtime_ns, "ok", now) for name in steps.present]
+        fine = [Looked(name, found[name].size, found[name].mtime_ns, "ok", now, name) for name in steps.present]
         if fine or steps.forget:
             with self._store.transaction():
                 self._store.set_looked(fine)
@@ -166,11 +170,17 @@ class Engine:
             with self._store.transaction():
                 for name, data in contents.items():
                     verdict = self._verdict(name, data, verdicts.get(name, Verdict("ok")))
-                    since = earlier[name].since if name in earlier and earlier[name].verdict == verdict.kind else now
-                    row = Looked(name, len(data), found[name].mtime_ns, verdict.kind, since)
-                    self._store.set_looked([row])
+                    known = name in earlier and earlier[name].verdict == verdict.kind
+                    since = earlier[name].since if known else now
+                    if not known and verdict.kind not in ("ok", "slot"):
+                        log.info("%s: %s", name, verdict.detail)
+                    content = file_name(data) if verdict.kind == "ok" else ""
+                    self._store.set_looked(
+                        [Looked(name, len(data), found[name].mtime_ns, verdict.kind, since, content)]
+                    )
                 if len(replica.slot_statements) != statements:
-                    self._store.forget_looked([v.name for v in earlier.values() if v.verdict == "slot"])
+                    looked = self._store.looked().values()
+                    self._store.forget_looked([v.name for v in looked if v.verdict == "slot"])
         return sum(verdict.kind == "ok" for verdict in verdicts.values())
 
     def _read_one(self, name: str) -> bytes | None:
@@ -183,10 +193,10 @@ class Engine:
 
     def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
         stored = self._store.file_named(name)
-        if stored is not None and stored.hash != sha256(data) and verdict.kind in ("pending", "foreign"):
+        if stored is not None and stored.hash != sha256(data) and verdict.kind in ("pending", "foreign", "slot"):
             return Verdict("damaged", "its bytes are not those that its name stands for")
-        if verdict.kind not in ("ok", "slot"):
-            log.info("%s: %s", name, verdict.detail)
+        if verdict.kind == "foreign" and EXTENSION in name:
+            return Verdict("pending", "not the bytes of a file of otpkeep, or not yet")
         return verdict
 
     # publishing
@@ -234,11 +244,11 @@ class Engine:
             return len(files)
 
     def _publish_one(self, file: StoredFile) -> None:
-        if self._folder.publish(file.name, self._store.data(file.hash)) is Published.DONE:
-            self._unmarked.add(file.hash)
-        elif self.replica is not None:
-            log.warning("%s is taken by damaged bytes; its content is sealed anew under another name", file.name)
-            self.replica.reseal(file.hash)
+        data = self._store.data(file.hash)
+        if self._folder.publish(file.name, data) is Published.TAKEN:
+            log.warning("%s held other bytes than its name stands for; they are replaced", file.name)
+            self._folder.restore(file.name, data)
+        self._unmarked.add(file.hash)
 
     def _flush_marks(self) -> None:
         if self._unmarked:

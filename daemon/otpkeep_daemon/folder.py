@@ -83,6 +83,12 @@ class Folder(Protocol):
         A name that has equal bytes already is DONE, too. TAKEN if it has other bytes, which stay untouched.
         """
 
+    def restore(self, name: str, data: bytes) -> None:
+        """Put `data` in the place of whatever `name` holds, in one step, durably, and read it back.
+
+        Only for a name that stands for these very bytes, so that whatever else it holds is damage.
+        """
+
     def delete(self, name: str) -> None:
         """Remove a file durably; one that is gone already is fine."""
 
@@ -145,6 +151,13 @@ class RealFolder:
         with self._opened() as folder:
             created = not durable.exists(folder, _plain(name)) and self._create(folder, name, data)
             return _settle(folder, name, data, created=created)
+
+    def restore(self, name: str, data: bytes) -> None:
+        """See Folder."""
+        with self._opened() as folder:
+            durable.replace(folder, _plain(name), data, self._temporary())
+            if not durable.holds(folder, name, data):
+                raise not_read_back(name)
 
     def delete(self, name: str) -> None:
         """See Folder."""

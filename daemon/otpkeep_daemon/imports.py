@@ -48,12 +48,15 @@ class Import:
         self._placeholder = placeholder
         self._made = Imported()
         self._equal_entries: Counter[bytes] = Counter()
+        self._once: set[bytes] = set()
         self._alive = {shown.account: shown for shown in accounts.views() if not shown.deleted}
         self._deleted = {shown.account: shown for shown in accounts.views() if shown.deleted}
         self._by_secret = self._secrets()
 
     def plan(self, entries: Sequence[Mapping[str, Any]]) -> Imported:
         """Return what these entries ({fields, identity, label}) do."""
+        secrets = [entry["fields"]["otp"]["secret"] for entry in entries if "secret" in entry["fields"].get("otp", {})]
+        self._once = {digest for digest, times in Counter(map(sha256, secrets)).items() if times == 1}
         for entry in entries:
             try:
                 self._take(entry)
@@ -100,9 +103,10 @@ class Import:
         return [imported_id(id_key, ["otp", *what, self._equal_entries[key] - 1])]
 
     def _same_secret(self, secret: bytes) -> bytes | None:
-        """Return the one living account with this secret, None if there is none or several."""
-        found = self._by_secret.get(sha256(secret), [])
-        return found[0] if len(found) == 1 else None
+        """Return the living account with this secret, if it is the only one and this the only entry with it."""
+        digest = sha256(secret)
+        found = self._by_secret.get(digest, [])
+        return found[0] if len(found) == 1 and digest in self._once else None
 
     def _add(self, account: bytes, fields: Mapping[str, Any]) -> None:
         draft, secrets = self._accounts.draft_add(account, fields, placeholder=self._placeholder, weak=True)
@@ -114,7 +118,9 @@ class Import:
         if self._accounts.is_placeholder(shown) or self._placeholder:
             fields = {**fields, "otp": otp.as_placeholder().to_wire()}
             self._made.secrets[shown.account] = wire.encode(otp.to_wire())
-        self._made.drafts.append(edit_draft(shown.account, {**fields}))
+        else:
+            self._accounts.guard(otp.secret)
+        self._made.drafts.append(edit_draft(shown.account, fields))
         self._made.added.append(shown.account)
 
     def _merge(self, shown: View, fields: dict[str, Any], otp: Otp) -> None:
@@ -124,6 +130,8 @@ class Import:
             fields = {**fields, "otp": otp.as_placeholder().to_wire()}
         elif self._placeholder:
             raise OtpkeepError("it is here already as an account whose secret was backed up")
+        else:
+            self._accounts.guard(otp.secret)
         had = self._had(shown.account) if any(not same(shown.values, n, v) for n, v in fields.items()) else {}
         new = {
             name: value

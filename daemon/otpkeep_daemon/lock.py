@@ -22,11 +22,13 @@ class WriterLock:
 
     def __init__(self, descriptor: int) -> None:
         """Wrap a locked descriptor."""
-        self._descriptor = descriptor
+        self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Let the next process in."""
-        os.close(self._descriptor)
+        """Let the next process in. A second time does nothing: the number may be somebody else's file by then."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def try_lock(path: Path, purpose: str) -> WriterLock | None:

@@ -17,9 +17,10 @@ import time
 from pathlib import Path
 
 from otpkeep_daemon import device
+from otpkeep_daemon.access import is_served
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.config import Config, read_config
-from otpkeep_daemon.lock import holder, try_lock
+from otpkeep_daemon.lock import holder, wait_for_lock
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
@@ -115,14 +116,14 @@ def run(paths: Paths, *, passphrase: str | None) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     paths.prepare()
     config = read_config(paths.config)
-    lock = try_lock(paths.lock, "daemon")
+    lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
     if lock is None:
         raise Busy(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
     service = open_service(paths, lock, pid=os.getpid())
     try:
         if passphrase is not None:
             given = passphrase
-            ring = device.open_slots(device.slot_files(service.store), lambda: given)
+            ring = device.open_slots(service.slot_files(), lambda: given)
             service.unlock(device.unlock(service.store, ring))
         failure = _serve(service, paths, config)
     finally:

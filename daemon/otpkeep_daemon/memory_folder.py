@@ -74,6 +74,11 @@ class MemoryFolder:
             self.put(name, data)
         return Published.DONE if self._files[name][0] == data else Published.TAKEN
 
+    def restore(self, name: str, data: bytes) -> None:
+        """See Folder."""
+        self._reach()
+        self.put(name, data)
+
     def delete(self, name: str) -> None:
         """See Folder."""
         self._reach()

@@ -23,6 +23,7 @@ from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import file_name
+from otpkeep_protocol.rules import STATEMENT_KINDS
 from otpkeep_protocol.slots import PASSPHRASE, slot_kind
 from otpkeep_protocol.state import State
 
@@ -70,6 +71,7 @@ class Replica:
         self.version = 0
         self._opened = lru_cache(maxsize=64)(self._open_stored)
         self._troubled = store.troubled_files()
+        self._invalid = store.invalid_events()
         self._slots_changed = False
         self._load()
 
@@ -81,11 +83,12 @@ class Replica:
         Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
         """
         with self.store.transaction():
-            author, drafts = self._author_for(drafts)
-            composed = self._compose(author, drafts)
+            author, opened = self._author_for(drafts)
+            composed = self._compose(author, opened)
             for batch in _batches([(envelope, body) for envelope, body, _ in composed]):
                 self._store_run(author, batch, composed)
             self.keep_locals(secrets or {})
+        self.keys = replace(self.keys, author=author)
         made = [event for _, _, event in composed]
         self._absorb(made)
         self._drop_superseded_slots()
@@ -99,7 +102,6 @@ class Replica:
             return author, drafts
         if head is not None or beyond:
             author = self._new_writer()
-        self.store.put("nonce", author.nonce)
         opening = Draft("writer.open", extra={"device": author.public_key, "nonce": author.nonce})
         return author, [opening, *drafts]
 
@@ -107,7 +109,6 @@ class Replica:
         """Have the next edit open a new writer: somebody else has written as this one, or it was rolled back."""
         author = replace(self.keys.author, nonce=self.around.random(16))
         self.store.put("nonce", author.nonce)
-        self.keys = replace(self.keys, author=author)
         return author
 
     def _compose(self, author: Author, drafts: Sequence[Draft]) -> list[tuple[bytes, bytes, Event]]:
@@ -142,19 +143,11 @@ class Replica:
 
     def beat(self) -> None:
         """Put into the outbox what this device has seen; the store forgets its earlier beats when this one is out."""
-        author = self.keys.author
-        made = content.make_beat(author, self.keys.keyring.vault, self.around.now(), self.chains.seen())
+        author, wall, seen = self.keys.author, self.around.now(), self.chains.seen()
+        made = content.make_beat(author, self.keys.keyring.vault, wall, seen)
         with self.store.transaction():
             self.store.add(_new_file("beat", author.device, self._seal(made), published=False, writer=author.writer))
-
-    def reseal(self, digest: bytes) -> None:
-        """Seal the content of a stored file anew, because its name in the folder is taken by damaged bytes."""
-        opened = self._open_own(digest, self.store.data(digest))
-        old = next(file for file in self.store.files() if file.hash == digest)
-        with self.store.transaction():
-            self.store.replace(digest, _new_file(old.kind, old.owner, self._seal(opened), published=False))
-        self._opened.cache_clear()
-        self._troubled = self.store.troubled_files()
+        self._absorb([], [Beat(author.device, author.writer, wall, seen)])
 
     def _seal(self, made: bytes) -> bytes:
         ring = self.keys.keyring
@@ -173,8 +166,12 @@ class Replica:
         """Take in the bytes of files from the folder. Each gets its verdict; a bad one never stops the others."""
         fresh: list[Event] = []
         beats: list[Beat] = []
+        author = self.keys.author
         with self.store.transaction():
             verdicts = [self._take_in(data, fresh, beats, published) for data in files]
+            if any(e.dot.writer == author.writer and not self.chains.holds(e.dot) for e in fresh):
+                author = self._new_writer()
+        self.keys = replace(self.keys, author=author)
         self._absorb(fresh, beats)
         self._drop_superseded_slots()
         return verdicts
@@ -213,19 +210,18 @@ class Replica:
         made: tuple[Event, ...] = ()
         if isinstance(found, Run):
             made = tuple(self.checked(event) for event in found.events)
-            fresh.extend(made)
-            if found.writer == self.keys.author.writer and not all(self.chains.holds(e.dot) for e in made):
-                self._new_writer()
         elif isinstance(found, Beat):
             beats.append(found)
         new = _new_file(kind, found.device, data, published=published, writer=found.writer, events=made)
-        self.store.add(new)
-        if any(event.problem is not None for event in made):
+        fresh.extend(self.store.add(new))
+        invalid = {event.hash for event in made if event.problem is not None}
+        if invalid:
+            self._invalid |= invalid
             self._troubled.add(new.hash)
 
     def checked(self, event: Event) -> Event:
         """Return the event, without effect if it carries an admin statement that the admin did not sign."""
-        if event.problem is None and "statement" in event.extra:
+        if event.problem is None and event.kind in STATEMENT_KINDS and event.values is not None:
             try:
                 statements.check_admin(event.extra["statement"], self.keys.keyring)
             except NotAuthentic as error:
@@ -275,19 +271,20 @@ class Replica:
 
     def _absorb(self, events: Iterable[Event], beats: Iterable[Beat] = ()) -> None:
         """Fold what the store has just committed."""
-        forked = False
+        anew = False
         for event in events:
-            forked |= self.chains.add(event)
+            anew |= event.problem is not None and self.chains.holds(event.dot)
+            anew |= self.chains.add(event)
             self._note_statement(event)
             self.state.apply(event)
             self.version += 1
         for beat in beats:
-            forked |= self.chains.note_seen(beat.writer, beat.seen, beat.wall)
-        if forked:
+            self.chains.note_seen(beat.writer, beat.seen, beat.wall)
+        if anew:
             self._refold()
 
     def _refold(self) -> None:
-        """Fold all events anew, because a fork changed what contexts cover."""
+        """Fold all events anew: a fork changed what contexts cover, or a late body took an event's effect away."""
         self.state = State(self.chains.forks)
         for event in self.events():
             self.state.apply(event)
@@ -317,7 +314,9 @@ class Replica:
     def events(self) -> Iterator[Event]:
         """Yield every held event, in the order in which this device got them."""
         for digest, data in self.store.contents(("run",)):
-            yield from self._events_of(self._open_own(digest, data), troubled=digest in self._troubled)
+            for event in self._events_of(self._open_own(digest, data), troubled=digest in self._troubled):
+                if event.problem is not None or event.hash not in self._invalid:
+                    yield event
 
     def log(self, account: bytes | None = None, *, newest: bool = True) -> Iterator[Event]:
         """Yield held events in log order, those without effect included."""
@@ -339,9 +338,10 @@ class Replica:
             raise NotAuthentic("the statement that names this vault's slots has not arrived yet")
         return known[0]
 
-    def slot_hashes(self) -> set[bytes]:
-        """Return the hashes of the current slot files."""
-        known = statements.current(self.slot_statements.items())
+    def slot_hashes(self, *, superseded: bool = False) -> set[bytes]:
+        """Return the hashes of the current slot files, and of those that once were if asked."""
+        every = self.slot_statements
+        known = list(every.values()) if superseded else statements.current(every.items())
         return {digest for statement in known for digest in statement["values"]["slots"]}
 
     def local_secret(self, account: bytes) -> bytes | None:

@@ -20,8 +20,11 @@ from otpkeep_daemon.sockets import bind, receive
 from otpkeep_protocol import control, keyring
 from otpkeep_protocol.errors import OtpkeepError, Refused
 
-TIMEOUT_S = 30.0
+RECEIVE_S = 5.0
+"""A command sends its request at once; whoever does not must not keep others out."""
+SEND_S = 30.0
 MAX_CONNECTIONS = 16
+RETRY_S = 0.1
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ class Server:
         self._path = path
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._stopping = threading.Event()
+        self._peers: set[socket.socket] = set()
         self._socket = bind(path)
         self._thread = threading.Thread(target=self._accept, name="accept")
 
@@ -42,35 +46,42 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer nobody any more, and wait for requests that are under way."""
+        """Take no more requests, and wait for those that are under way."""
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for peer in list(self._peers):
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RD)
         self._thread.join()
         for _ in range(MAX_CONNECTIONS):
-            self._slots.acquire(timeout=TIMEOUT_S)
+            self._slots.acquire(timeout=SEND_S)
         self._path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
             try:
                 peer, _ = self._socket.accept()
-            except OSError:
-                if not self._stopping.is_set():
-                    raise
-                return
+            except OSError as error:
+                if not self._stopping.wait(RETRY_S):
+                    log.error("a command could not be served: %s", error.strerror)
+                continue
             self._slots.acquire()
+            self._peers.add(peer)
             threading.Thread(target=self._serve, args=(peer,), name="request", daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
         try:
             with peer:
-                peer.settimeout(TIMEOUT_S)
-                peer.sendall(self._answer(peer))
+                peer.settimeout(RECEIVE_S)
+                answer = self._answer(peer)
+                peer.settimeout(SEND_S)
+                peer.sendall(answer)
         except OSError as error:
             log.info("a command went away: %s", error.strerror or type(error).__name__)
         finally:
+            self._peers.discard(peer)
             self._slots.release()
 
     def _answer(self, peer: socket.socket) -> bytes:

@@ -6,8 +6,9 @@ Every operation holds one lock while it works, so two commands and the engine ne
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from otpkeep_daemon import device, report
@@ -73,6 +74,10 @@ class Service:
         with self.lock:
             self.accounts = None
             self.engine.replica = None
+
+    def slot_files(self) -> Iterator[bytes]:
+        """Yield the slots that may open this vault; see `device.slot_files`."""
+        return device.slot_files(self.store, self._folder)
 
     # calls
 
@@ -242,7 +247,7 @@ class Service:
         return status.row(pid=self._pid, now_ms=self._around.now(), troubles=troubles)
 
     def _slots(self, _args: Args) -> list[bytes]:
-        return device.slot_files(self.store)
+        return list(islice(self.slot_files(), device.MOST_SLOTS))
 
     def _unlock(self, _args: Args) -> dict[str, Any]:
         if self.accounts is None:

@@ -298,7 +298,7 @@ def _open_ring(
     files: dict[str, bytes], vault: VaultId, passphrase: Callable[[], str], code: str | None
 ) -> tuple[Keyring, bytes]:
     """Return the keyring and the slot that opened; the store needs that one to be unlocked again."""
-    candidates = [data for data in files.values() if _is_slot(data, vault)]
+    candidates = [data for data in files.values() if device.is_slot_of(data, vault)]
     if code is not None:
         ring, used = device.open_with_code(candidates, slots.read_code(code))
     else:
@@ -308,21 +308,13 @@ def _open_ring(
     return ring, used
 
 
-def _is_slot(data: bytes, vault: VaultId) -> bool:
-    try:
-        header = sealing.read_header(data)
-    except Malformed:
-        return False
-    return header.type == sealing.SLOT and header.vault == vault
-
-
 def _ingest(replica: Replica, files: dict[str, bytes], progress: Callable[[int, int], None]) -> None:
     """Take in everything twice over: slots are believed only once the statement that names them is there."""
     contents = list(files.values())
     for start in range(0, len(contents), _BATCH):
         replica.ingest(contents[start : start + _BATCH])
         progress(min(start + _BATCH, len(contents)), len(contents))
-    replica.ingest([data for data in contents if _is_slot(data, replica.keys.keyring.vault)])
+    replica.ingest([data for data in contents if device.is_slot_of(data, replica.keys.keyring.vault)])
 
 
 def _recovered(store: Store, replica: Replica, digest: str, waiting: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ index of their events in clear ids and numbers. Opening it takes the writer lock
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,11 @@ from otpkeep_daemon.database import Database
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
 
+_ADD_EVENT = """
+INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET file = excluded.file, problem = excluded.problem, bodied = 1
+WHERE excluded.bodied AND NOT bodied
+"""
 _EVENT_AND_FILE = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file"
 
 
@@ -31,13 +37,17 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look made of a name in the folder; `since` is when (s) that verdict was first given."""
+    """What a look made of a name in the folder.
+
+    `since` is when (s) that verdict was first given; `content` is the name that its bytes stand for, "" unless ok.
+    """
 
     name: str
     size: int
     mtime_ns: int
     verdict: str
     since: int
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +89,20 @@ class Store(Database):
         """Set a value of this device."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def add(self, new: NewFile) -> None:
-        """Store a file with the events that it holds and the store did not."""
+    def add(self, new: NewFile) -> list[Event]:
+        """Store a file. Return those of its events that the store did not hold, or held without their body."""
         row = (new.hash, new.name, new.kind, new.owner, new.published, len(new.data), new.data)
         cursor = self._db.execute("INSERT OR IGNORE INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row)
         if cursor.rowcount == 0:
-            return
+            return []
         if new.writer is not None:
             self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
-        self._db.executemany(
-            "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*e.dot[:2], e.hash, cursor.lastrowid, e.lamport, e.wall, e.account, e.problem) for e in new.events],
-        )
+        return [event for event in new.events if self._add_event(event, cursor.lastrowid)]
 
-    def replace(self, old_hash: bytes, new: NewFile) -> None:
-        """Put another sealing of the same content in the place of a file, with its events."""
-        self._db.execute(
-            "UPDATE files SET hash = ?, name = ?, published = ?, size = ?, data = ? WHERE hash = ?",
-            (new.hash, new.name, new.published, len(new.data), new.data, old_hash),
-        )
+    def _add_event(self, event: Event, file: int | None) -> bool:
+        bodied = event.values is not None or event.problem is not None
+        row = (*event.dot[:2], event.hash, file, event.lamport, event.wall, event.account, event.problem, bodied)
+        return self._db.execute(_ADD_EVENT, row).rowcount > 0
 
     def drop(self, hashes: Iterable[bytes]) -> None:
         """Forget files that hold no events, such as older beats."""
@@ -133,7 +138,9 @@ class Store(Database):
         return [StoredFile(h, n, k, o, bool(p), s) for h, n, k, o, p, s in self._db.execute(query, values)]
 
     def file_named(self, name: str) -> StoredFile | None:
-        """Return the file of that name, None if the store has none."""
+        """Return the file of that name, None if the store has none, or it is a name that no file of ours has."""
+        if not name.isascii():
+            return None
         query = "SELECT hash, name, kind, owner, published, size FROM files WHERE name = ?"
         row = self._db.execute(query, (name,)).fetchone()
         return None if row is None else StoredFile(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
@@ -179,6 +186,10 @@ class Store(Database):
         query = "SELECT DISTINCT files.hash FROM events JOIN files ON files.id = file WHERE problem IS NOT NULL"
         return {row[0] for row in self._db.execute(query)}
 
+    def invalid_events(self) -> set[bytes]:
+        """Return the hashes of the events that have a problem."""
+        return {row[0] for row in self._db.execute("SELECT hash FROM events WHERE problem IS NOT NULL")}
+
     def event_count(self) -> int:
         """Return how many events are held."""
         count: int = self._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]
@@ -202,17 +213,19 @@ class Store(Database):
 
     def looked(self) -> dict[str, Looked]:
         """Return the verdicts of earlier looks by name."""
-        rows = self._db.execute("SELECT name, size, mtime_ns, verdict, since FROM looked")
-        return {row[0]: Looked(*row) for row in rows}
+        rows = self._db.execute("SELECT name, size, mtime_ns, verdict, since, content FROM looked")
+        return {looked.name: looked for name, *rest in rows for looked in [Looked(os.fsdecode(name), *rest)]}
 
     def set_looked(self, verdicts: Iterable[Looked]) -> None:
         """Record verdicts."""
-        rows: list[tuple[Any, ...]] = [(v.name, v.size, v.mtime_ns, v.verdict, v.since) for v in verdicts]
-        self._db.executemany("INSERT OR REPLACE INTO looked VALUES (?, ?, ?, ?, ?)", rows)
+        rows: list[tuple[Any, ...]] = [
+            (os.fsencode(v.name), v.size, v.mtime_ns, v.verdict, v.since, v.content) for v in verdicts
+        ]
+        self._db.executemany("INSERT OR REPLACE INTO looked VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def forget_looked(self, names: Iterable[str]) -> None:
         """Drop the verdicts of names that are no longer in the folder."""
-        self._db.executemany("DELETE FROM looked WHERE name = ?", [(name,) for name in names])
+        self._db.executemany("DELETE FROM looked WHERE name = ?", [(os.fsencode(name),) for name in names])
 
     def local(self, account: bytes) -> bytes | None:
         """Return the sealed secret of a placeholder account of this device, None if it has none."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_protocol import content, sealing
 from otpkeep_protocol.chains import Chains
@@ -14,7 +15,8 @@ from otpkeep_protocol.content import Run
 from otpkeep_protocol.errors import NotAuthentic, OtpkeepError
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import sha256
-from otpkeep_protocol.naming import NameKind, classify, file_name
+from otpkeep_protocol.keyring import Keyring
+from otpkeep_protocol.naming import NameKind, classify, file_name, hidden_name
 from otpkeep_protocol.state import encode, fold
 
 DEPTHS = ("names", "content", "rebuild")
@@ -36,12 +38,13 @@ class Verification:
         known = {file.name: file for file in self._store.files()}
         listing = self._folder.look()
         sound = [name for found in listing.files if (name := self._check(found.name, known.get(found.name)))]
-        there = {*sound, *(found.name for found in listing.files), *listing.placeholders}
+        evicted = {hidden_name(name) for name in listing.placeholders}
+        there = {*sound, *(found.name for found in listing.files), *evicted}
         for name, file in known.items():
-            if file.published and name not in there:
+            if file.published and file.kind != "beat" and name not in there:
                 self._report(name, file, "missing", "it was in the folder and is gone", "Let the folder sync.")
-        for name in listing.placeholders:
-            self._report(name, known.get(name), "not-here", "it is not downloaded to this machine", "Download it.")
+        for name in sorted(evicted & known.keys()):
+            self._report(name, known[name], "not-here", "it is not downloaded to this machine", "Download it.")
         if self._depth != "names" and self._accounts is not None:
             self._check_whole(self._accounts)
         return {
@@ -75,16 +78,21 @@ class Verification:
                 self._report(name, file, "other-vault", "it belongs to another vault", "Keep one vault in a folder.")
                 return False
             sealing.check_version(header)
-            if self._accounts is not None and header.type == sealing.SEALED and self._depth != "names":
-                self._read(data, header)
+            if self._accounts is not None:
+                self._check_content(self._accounts.replica, data, header)
         except OtpkeepError as error:
             self._report(name, file, error.kind, error.message, error.hint or _DAMAGED)
             return False
         return True
 
-    def _read(self, data: bytes, header: sealing.Header) -> None:
-        assert self._accounts is not None
-        ring = self._accounts.replica.keys.keyring
+    def _check_content(self, replica: Replica, data: bytes, header: sealing.Header) -> None:
+        if header.type == sealing.SLOT:
+            if sha256(data) not in replica.slot_hashes(superseded=True):
+                raise NotAuthentic("a slot that no statement of this vault names, or a damaged copy of one")
+        elif self._depth != "names":
+            self._read(replica.keys.keyring, data, header)
+
+    def _read(self, ring: Keyring, data: bytes, header: sealing.Header) -> None:
         epoch = ring.epoch(header.epoch)
         if epoch is None:
             raise NotAuthentic("it is sealed under keys that this device does not have")

@@ -10,23 +10,22 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from otpkeep_protocol.context import Context, Forks, Link, from_pieces, pieces_of
+from otpkeep_protocol.context import Context, Forks, Link, Place, from_pieces, pieces_of
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import Dot, Piece, WriterId
 
 
 @dataclass(slots=True)
 class Chain:
-    """One writer: a hash for each known seq, the held seqs, and the links once it forked."""
+    """One writer: a hash for each known seq, the held seqs, the links once it forked, and what it last had seen."""
 
     hashes: dict[int, bytes] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
     opaque: set[int] = field(default_factory=set)
     last: int = 0
-    links: dict[bytes, Link] | None = None
-    tip_seen: tuple[Piece, ...] = ()
-    tip_seq: int = 0
-    tip_wall: int = 0
+    links: dict[Place, Link] | None = None
+    tip: tuple[int, int, tuple[Piece, ...]] = (0, 0, ())
+    beat: tuple[int, tuple[Piece, ...]] = (0, ())
 
     def note(self, seq: int, digest: bytes) -> bool:
         """Take in that `seq` has this 16-byte hash. Return True if that made, or extends, a fork."""
@@ -36,9 +35,9 @@ class Chain:
         if self.links is None:
             self._fork()
         assert self.links is not None
-        if digest in self.links:
+        if (seq, digest) in self.links:
             return False
-        self.links[digest] = Link(seq, None, held=False)
+        self.links[seq, digest] = Link(None, held=False)
         return True
 
     def hold(self, dot: Dot, prev: bytes | None) -> bool:
@@ -48,22 +47,22 @@ class Chain:
             changed |= self.note(dot.seq - 1, prev)
         self.held.add(dot.seq)
         if self.links is not None:
-            link = Link(dot.seq, prev, held=True)
-            changed |= self.links.get(dot.hash) != link
-            self.links[dot.hash] = link
+            link = Link(prev, held=True)
+            changed |= self.links.get((dot.seq, dot.hash)) != link
+            self.links[dot.seq, dot.hash] = link
         return changed
 
     def _fork(self) -> None:
         hashes, held = self.hashes, self.held
         self.links = {
-            digest: Link(seq, hashes.get(seq - 1) if seq in held else None, seq in held)
+            (seq, digest): Link(hashes.get(seq - 1) if seq in held else None, held=seq in held)
             for seq, digest in hashes.items()
         }
 
     def holds(self, dot: Dot) -> bool:
         """Tell whether this very event is held."""
         if self.links is not None:
-            link = self.links.get(dot.hash)
+            link = self.links.get((dot.seq, dot.hash))
             return link is not None and link.held
         return dot.seq in self.held and self.hashes[dot.seq] == dot.hash
 
@@ -77,16 +76,20 @@ class Chain:
             runs.append(Piece(writer, first, seq, self.hashes[seq]))
         return runs
 
-    def _branch_pieces(self, writer: WriterId, links: dict[bytes, Link]) -> list[Piece]:
-        held = {digest for digest, link in links.items() if link.held}
-        parents = {links[digest].prev for digest in held}
+    def _branch_pieces(self, writer: WriterId, links: dict[Place, Link]) -> list[Piece]:
+        held = {place for place, link in links.items() if link.held}
+        parents = {_parent(place, links[place]) for place in held}
         runs = []
         for tip in held - parents:
-            first, at = links[tip].seq, links[tip].prev
-            while at in held:
-                first, at = links[at].seq, links[at].prev
-            runs.append(Piece(writer, first, links[tip].seq, tip))
+            first, before = tip, _parent(tip, links[tip])
+            while before in held:
+                first, before = before, _parent(before, links[before])
+            runs.append(Piece(writer, first[0], *tip))
         return runs
+
+
+def _parent(place: Place, link: Link) -> Place | None:
+    return None if link.prev is None else (place[0] - 1, link.prev)
 
 
 class Chains:
@@ -106,31 +109,32 @@ class Chains:
         dot = event.dot
         chain = self._chain(dot.writer)
         if not event.held:
-            self._count += dot.seq not in chain.opaque
-            chain.opaque.add(dot.seq)
-            return chain.note(dot.seq, dot.hash)
+            self._hold_opaque(chain, dot)
+            return False
         if chain.holds(dot):
             return False
         changed = chain.hold(dot, event.prev[:16] if event.prev is not None else None)
         for piece in event.seen:
             changed |= self._chain(piece.writer).note(piece.last, piece.hash)
-        if dot.seq >= chain.tip_seq:
-            chain.tip_seq, chain.tip_seen, chain.tip_wall = dot.seq, event.seen, event.wall
+        chain.tip = max(chain.tip, (dot.seq, event.wall, event.seen))
         self._tick(event.lamport)
         self._extend(dot, changed)
         return changed
 
-    def note_seen(self, writer: WriterId, seen: tuple[Piece, ...], wall: int) -> bool:
-        """Take in a beat. Return True if knowledge of forks changed."""
+    def _hold_opaque(self, chain: Chain, dot: Dot) -> None:
+        """Count an event that needs an update: it is there, so nobody waits for it; nothing else is known of it."""
+        if dot.seq not in chain.opaque:
+            chain.opaque.add(dot.seq)
+            chain.last = max(chain.last, dot.seq)
+            self._tick(None)
+
+    def note_seen(self, writer: WriterId, seen: tuple[Piece, ...], wall: int) -> None:
+        """Take in a beat: what its author had seen, and that this exists. A beat proves no fork (SPEC §7)."""
         chain = self._chain(writer)
-        if wall >= chain.tip_wall:
-            chain.tip_seen, chain.tip_wall = seen, wall
-        changed = False
+        chain.beat = max(chain.beat, (wall, seen))
         for piece in seen:
-            changed |= self._chain(piece.writer).note(piece.last, piece.hash)
-        if changed:
-            self._seen = None
-        return changed
+            named = self._chain(piece.writer)
+            named.last = max(named.last, piece.last)
 
     def holds(self, dot: Dot) -> bool:
         """Tell whether this very event is held."""
@@ -171,7 +175,8 @@ class Chains:
     def last_seen_by(self, writer: WriterId) -> tuple[Context, int]:
         """Return what `writer` had seen at its latest event or beat, and the wall time (ms) of that."""
         chain = self._chains.get(writer, Chain())
-        return from_pieces(chain.tip_seen, self.forks), chain.tip_wall
+        _, wall, seen = chain.tip
+        return from_pieces((*seen, *chain.beat[1]), self.forks), max(wall, chain.beat[0])
 
     def writers(self) -> list[WriterId]:
         """Return every writer that is held or named, ascending."""
@@ -183,9 +188,10 @@ class Chains:
             chain = self._chains[writer] = Chain()
         return chain
 
-    def _tick(self, lamport: int) -> None:
+    def _tick(self, lamport: int | None) -> None:
         self._count += 1
-        heapq.heappush(self._ahead, lamport)
+        if lamport is not None:
+            heapq.heappush(self._ahead, lamport)
         while self._ahead and self._ahead[0] <= self._count:
             self._clock = max(self._clock, heapq.heappop(self._ahead))
 

@@ -20,13 +20,15 @@ Context: TypeAlias = dict[WriterId, tuple[Piece, ...]]
 class Link(NamedTuple):
     """A known event of a forked writer; `prev` is the 16-byte hash before it, None for the first or if not held."""
 
-    seq: int
     prev: bytes | None
     held: bool
 
 
-Forks: TypeAlias = Mapping[WriterId, Mapping[bytes, Link]]
-"""For each forked writer, the links of its known events by 16-byte hash; other writers are absent."""
+Place: TypeAlias = tuple[int, bytes]
+"""Seq and 16-byte hash: where an event of a known writer stands."""
+
+Forks: TypeAlias = Mapping[WriterId, Mapping[Place, Link]]
+"""For each forked writer, the links of its known events; other writers are absent."""
 
 NO_FORKS: Forks = {}
 
@@ -88,21 +90,21 @@ def _intervals(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
     return tuple(merged)
 
 
-def _maximal(pieces: set[Piece], links: Mapping[bytes, Link]) -> tuple[Piece, ...]:
+def _maximal(pieces: set[Piece], links: Mapping[Place, Link]) -> tuple[Piece, ...]:
     """Return `pieces` without those contained in another that provably descends from them."""
     return tuple(sorted(p for p in pieces if not any(_contains(q, p, links) for q in pieces if q != p)))
 
 
-def _contains(outer: Piece, inner: Piece, links: Mapping[bytes, Link]) -> bool:
+def _contains(outer: Piece, inner: Piece, links: Mapping[Place, Link]) -> bool:
     if outer.first > inner.first or outer.last < inner.last:
         return False
     return _ancestor(links, outer.hash, outer.last, inner.last) == inner.hash
 
 
-def _ancestor(links: Mapping[bytes, Link], tip: bytes, seq: int, target: int) -> bytes | None:
+def _ancestor(links: Mapping[Place, Link], tip: bytes, seq: int, target: int) -> bytes | None:
     """Walk back from the event `tip` at `seq` to `target`; return the hash there, None where a link is not held."""
     while seq > target:
-        link = links.get(tip)
+        link = links.get((seq, tip))
         if link is None or link.prev is None:
             return None
         tip, seq = link.prev, seq - 1

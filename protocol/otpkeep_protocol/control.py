@@ -72,7 +72,7 @@ def read_length(prefix: bytes, limit: int) -> int:
 
 
 def _frame(value: Mapping[str, Any], limit: int) -> bytes:
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
     if len(packed) > limit:
         raise Malformed("a message larger than this socket carries")
     return len(packed).to_bytes(LENGTH_SIZE, "big") + packed
@@ -80,7 +80,7 @@ def _frame(value: Mapping[str, Any], limit: int) -> bytes:
 
 def _unpack(data: bytes) -> dict[str, Any]:
     try:
-        value = msgpack.unpackb(data, raw=False)
+        value = msgpack.unpackb(data, raw=False, unicode_errors="surrogateescape")
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError) as error:
         raise Malformed("a message that is not msgpack") from error
     if not isinstance(value, dict):

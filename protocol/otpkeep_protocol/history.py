@@ -25,29 +25,77 @@ class Entry:
 
 
 def annotate(events: Iterable[Event], forks: Forks = NO_FORKS) -> list[Entry]:
-    """Return the entries of one account's events, given in log order."""
-    past: list[Event] = []
+    """Return the entries of one account's events, given in log order.
+
+    In the common case an event knew all the earlier ones and none of the later, so one running state tells what its
+    author saw; otherwise what it knew is folded for it alone.
+    """
+    log = list(events)
+    plain = _in_order(log, forks)
     running = State(forks)
     entries: list[Entry] = []
     concurrent: set[Dot] = set()
-    latest: dict[bytes, Dot] = {}
-    for event in events:
-        seen = from_pieces(event.seen, forks)
-        if all(covers(seen, dot, forks) for dot in latest.values()):
-            known = running
-        else:
-            known = fold((e for e in past if covers(seen, e.dot, forks)), forks)
-            concurrent |= _strangers(event, past, seen, forks)
+    for event, known_past in zip(log, plain, strict=True):
+        known = running
+        if not known_past:
+            seen = from_pieces(event.seen, forks)
+            known = fold((e for e in log if covers(seen, e.dot, forks)), forks)
+            concurrent |= _strangers(event, log, seen, forks)
         entries.append(Entry(event, _values(known, event), concurrent=False))
-        past.append(event)
         running.apply(event)
-        latest[event.dot.writer] = event.dot
     return [Entry(e.event, e.before, e.event.dot in concurrent) for e in entries]
 
 
-def _strangers(event: Event, past: list[Event], seen: Context, forks: Forks) -> set[Dot]:
-    """Return the dots of `event` and of the earlier ones that it did not know of and that touch what it touches."""
-    others = {e.dot for e in past if not covers(seen, e.dot, forks) and _touch_alike(e, event)}
+class _Spans:
+    """The least and greatest seq of some events, by writer."""
+
+    def __init__(self) -> None:
+        self._spans: dict[bytes, tuple[int, int]] = {}
+
+    def add(self, dot: Dot) -> None:
+        first, last = self._spans.get(dot.writer, (dot.seq, dot.seq))
+        self._spans[dot.writer] = (min(first, dot.seq), max(last, dot.seq))
+
+    def all_in(self, seen: Context, forks: Forks) -> bool:
+        """Tell whether `seen` surely covers all of the events."""
+        return all(
+            writer not in forks and any(p.first <= first and last <= p.last for p in seen.get(writer, ()))
+            for writer, (first, last) in self._spans.items()
+        )
+
+    def none_in(self, seen: Context) -> bool:
+        """Tell whether `seen` surely covers none of the events."""
+        return not any(
+            p.first <= last and first <= p.last
+            for writer, (first, last) in self._spans.items()
+            for p in seen.get(writer, ())
+        )
+
+
+def _in_order(log: list[Event], forks: Forks) -> list[bool]:
+    """Return for each event whether it surely knew all the earlier ones of the log, and none of the later."""
+    seen = [from_pieces(event.seen, forks) for event in log]
+    earlier, later = _Spans(), _Spans()
+    plain = []
+    for event, context in zip(log, seen, strict=True):
+        plain.append(earlier.all_in(context, forks))
+        earlier.add(event.dot)
+    for index in range(len(log) - 1, -1, -1):
+        plain[index] = plain[index] and later.none_in(seen[index])
+        later.add(log[index].dot)
+    return plain
+
+
+def _strangers(event: Event, log: list[Event], seen: Context, forks: Forks) -> set[Dot]:
+    """Return the dots of `event` and of those that touch what it touches, where neither knew of the other."""
+    others = {
+        other.dot
+        for other in log
+        if other.dot != event.dot
+        and _touch_alike(other, event)
+        and not covers(seen, other.dot, forks)
+        and not covers(from_pieces(other.seen, forks), event.dot, forks)
+    }
     return others | {event.dot} if others else set()
 
 

@@ -23,21 +23,29 @@ BEAT_EVERY_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file in the folder, or an earlier verdict on it: size in bytes, time of change in ns, verdict and since (s)."""
+    """A file in the folder, or an earlier verdict on it: size in bytes, time of change in ns, verdict and since (s).
+
+    `content` is the name that the bytes stand for, if they were sound: a conflict copy has another one.
+    """
 
     size: int
     mtime_ns: int
     verdict: str = ""
     since: int = 0
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file that the store holds: its size, whether it was ever in the folder, whether this device answers for it."""
+    """A file that the store holds: its size, whether it was ever in the folder, whether this device answers for it.
+
+    A beat may go at any time, once there is a newer one: it is never missed.
+    """
 
     size: int
     published: bool
     own: bool
+    beat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +91,17 @@ def decide(
 ) -> Plan:
     """Return what to do about what a look saw; `evicted` is there, but its bytes are not on this machine.
 
-    A missing file of this device is published again on the second look that misses it: cloud clients replace files
-    by removing and renaming, and a look may fall between.
+    A file of this device that is missing or damaged is put back on the second look that finds it so: cloud clients
+    replace files by removing and renaming, or write them in place, and a look may fall between.
     """
     read = [name for name, seen in listing.items() if _to_read(seen, known.get(name), looked.get(name))]
     present = [name for name, seen in listing.items() if name not in looked and _as_stored(seen, known.get(name))]
-    missing = [name for name, file in known.items() if file.published and name not in listing and name not in evicted]
+    copies = {seen.content for name, seen in looked.items() if name in listing}
+    there = listing.keys() | evicted | copies
+    missing = [name for name, file in known.items() if file.published and not file.beat and name not in there]
     waiting = [name for name, file in known.items() if not file.published]
-    heal = [name for name in missing if known[name].own and name in missing_before]
+    damaged = [name for name, seen in looked.items() if seen.verdict == "damaged" and name in known and name in listing]
+    heal = [name for name in [*(n for n in missing if n in missing_before), *damaged] if known[name].own]
     return Plan(
         tuple(read) if unlocked else (),
         tuple(present),

@@ -68,6 +68,10 @@ def check_body(content: Mapping[str, Any], body: Value) -> None:
         check(content, body)
 
 
+STATEMENT_KINDS = frozenset({"slot.set", "epoch.open", "device.revoke", "purge"})
+"""Kinds whose body carries an admin statement."""
+
+
 def check_statement(statement: Value) -> None:
     """Check the form of an admin statement, not its signature (SPEC §9)."""
     keys = {"epoch", "kind", "values", "supersedes", "signature"}

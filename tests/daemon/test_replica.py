@@ -467,15 +467,3 @@ class TestQuestions:
         assert laptop.replica.find(hexed[:6], made.dot.seq) == [made]
         assert laptop.replica.find(hexed, made.dot.seq) == [made]
         assert laptop.replica.find(hexed[:6], 99) == []
-
-    def test_sealing_anew_keeps_the_content_and_its_place(self, laptop: Device) -> None:
-        account = laptop.add("mail")
-        laptop.run()
-        old = next(file for file in laptop.store.files() if file.name == laptop.own_files()[-1])
-
-        laptop.replica.reseal(old.hash)
-        laptop.restart()
-
-        assert old.name not in laptop.own_files()
-        assert len(laptop.engine.waiting()) == 1
-        assert [event.kind for event in laptop.replica.log(bytes.fromhex(account))] == ["account.add"]

@@ -133,17 +133,6 @@ class TestFiles:
             store.mark_unpublished([sha256(b"3")])
         assert [file.hash for file in store.outbox()] == [sha256(b"2"), sha256(b"3")]
 
-    def test_another_sealing_takes_the_place_and_the_events(self, store: Store) -> None:
-        anna = Hand("anna")
-        made = anna.write(add(ACCOUNT))
-        add_file(store, new_file(b"old", *anna.events, published=True))
-
-        with store.transaction():
-            store.replace(sha256(b"old"), new_file(b"new"))
-
-        assert [file.hash for file in store.outbox()] == [sha256(b"new")]
-        assert list(store.log(ACCOUNT)) == [(made.hash, sha256(b"new"))]
-
     def test_a_missing_file_is_a_key_error(self, store: Store) -> None:
         with pytest.raises(KeyError):
             store.data(sha256(b"none"))

@@ -13,13 +13,13 @@ from otpkeep_protocol.ids import Dot, Piece
 WRITER = b"w" * 16
 FORK = {
     WRITER: {
-        b"1": Link(1, None, held=True),
-        b"2": Link(2, b"1", held=True),
-        b"3a": Link(3, b"2", held=True),
-        b"4a": Link(4, b"3a", held=True),
-        b"3b": Link(3, b"2", held=True),
-        b"5b": Link(5, b"4b", held=True),
-        b"4b": Link(4, None, held=False),
+        (1, b"1"): Link(None, held=True),
+        (2, b"2"): Link(b"1", held=True),
+        (3, b"3a"): Link(b"2", held=True),
+        (4, b"4a"): Link(b"3a", held=True),
+        (3, b"3b"): Link(b"2", held=True),
+        (5, b"5b"): Link(b"4b", held=True),
+        (4, b"4b"): Link(None, held=False),
     }
 }
 

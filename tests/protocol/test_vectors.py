@@ -336,7 +336,9 @@ def test_keys_statements_and_wraps_are_those_of_the_specification(case: Case) ->
         case "wrap":
             wrapped = _bytes(case["hex"])
             assert keyring.unwrap(_bytes(case["key"]), _bytes(case["label"]), wrapped) == _bytes(case["value"])
-            assert keyring.wrap(_bytes(case["key"]), _bytes(case["label"]), _bytes(case["value"]), wrapped[:32]) == wrapped
+            assert (
+                keyring.wrap(_bytes(case["key"]), _bytes(case["label"]), _bytes(case["value"]), wrapped[:32]) == wrapped
+            )
         case "own slot":
             assert _value(case["own"]).keys() == {"uuid", "key", "nonce", "tag", "salt", "n", "r", "p"}
         case other:
