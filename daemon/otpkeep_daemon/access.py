@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from otpkeep_daemon.lock import holder
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.sockets import connect as connect_socket
 from otpkeep_daemon.sockets import receive
@@ -18,7 +19,9 @@ from otpkeep_protocol import control
 from otpkeep_protocol.control import Request
 from otpkeep_protocol.errors import Busy, Locked, Malformed, Refused
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 30.0
+LONG_S = 3600.0
+LONG_OPERATIONS = frozenset({"import", "verify", "backup"})
 FRESH_S = 5.0
 """How long an open connection is trusted to be still waited for; the daemon hangs up after 30 s."""
 
@@ -50,8 +53,9 @@ def connect(paths: Paths, passphrase: Callable[[], str], *, keys: bool = True) -
         return
     from otpkeep_daemon.alone import serve_alone
 
-    with serve_alone(paths, passphrase, keys=keys, meanwhile=lambda: is_served(paths)) as service:
-        yield service.call if service is not None else _Remote(paths, passphrase, keys=keys)
+    given = passphrase() if keys else ""
+    with serve_alone(paths, lambda: given, keys=keys, meanwhile=lambda: is_served(paths)) as service:
+        yield service.call if service is not None else _Remote(paths, lambda: given, keys=keys)
 
 
 def is_served(paths: Paths) -> bool:
@@ -107,10 +111,14 @@ class _Remote:
         peer = self._connection()
         with peer:
             try:
+                peer.settimeout(LONG_S if request.op in LONG_OPERATIONS else TIMEOUT_S)
                 peer.sendall(control.encode_request(request))
                 reply = receive(peer, control.REPLY_LIMIT)
             except TimeoutError as error:
-                message = "the daemon does not answer; whether the edit was made is in `otpkeep log`"
+                message = (
+                    f"the daemon ({holder(self._paths.lock)}) does not answer; "
+                    "whether the edit was made is in `otpkeep log`"
+                )
                 raise Busy(message, "Look at its log, or restart it.") from error
             except (ConnectionError, Malformed) as error:
                 raise Busy(_GONE, "Try again; if it repeats, look at its log.") from error

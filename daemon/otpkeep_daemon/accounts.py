@@ -14,6 +14,7 @@ from otpkeep_protocol import history, wire
 from otpkeep_protocol.account import Otp, check_field
 from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, Refused, Usage
 from otpkeep_protocol.events import Draft, Event
+from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.otp import code, window
 from otpkeep_protocol.state import same
 from otpkeep_protocol.view import View, is_account, view, views
@@ -29,6 +30,7 @@ class Accounts:
         self.replica = replica
         self._views: list[View] = []
         self._version = -1
+        self._digests: tuple[int, dict[bytes, bytes]] | None = None
 
     # finding
 
@@ -161,13 +163,21 @@ class Accounts:
         return Draft("account.add", account, alive=True, weak=weak, values=values), secrets
 
     def guard(self, secret: bytes, account: bytes | None = None) -> None:
-        """Raise Refused if `secret` is that of a placeholder here, so that no other way leads it into an event."""
-        for other, local in self.replica.local_secrets().items():
-            if other != account and hmac.compare_digest(Otp.from_wire(wire.unpack(local)).secret, secret):
+        """Raise Refused if `secret` is that of a living placeholder here: no other way may lead it into an event."""
+        for other, digest in self._local_digests().items():
+            if other != account and hmac.compare_digest(digest, sha256(secret)):
                 raise Refused(
                     f"this secret belongs to placeholder {other.hex()[:ID_DIGITS]}, which must not leave this device",
                     "Remove the placeholder first if the secret may be backed up after all.",
                 )
+
+    def _local_digests(self) -> dict[bytes, bytes]:
+        """Return a digest of the secret of each living placeholder that this device enrolled."""
+        if self._digests is None or self._digests[0] != self.replica.secrets_version:
+            secrets = {a: Otp.from_wire(wire.unpack(local)).secret for a, local in self.replica.local_secrets().items()}
+            self._digests = (self.replica.secrets_version, {a: sha256(secret) for a, secret in secrets.items()})
+        alive = {shown.account for shown in self.views() if not shown.deleted}
+        return {account: digest for account, digest in self._digests[1].items() if account in alive}
 
     def edit(
         self, text: str, fields: Mapping[str, Any], otp: Mapping[str, Any], *, placeholder: bool

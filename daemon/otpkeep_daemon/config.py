@@ -11,10 +11,12 @@ from pathlib import Path
 
 from otpkeep_protocol.errors import Malformed
 
+MOST = 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and their defaults; every value is a whole number above zero."""
+    """The settings and their defaults; every value is a whole number from 1 to MOST."""
 
     look_every_s: int = 60
     """Seconds between two looks at the folder that nothing prompted."""
@@ -51,9 +53,9 @@ def _check(key: str, value: object, place: str) -> None:
     defaults = dataclasses.asdict(Config())
     if key not in defaults:
         raise Malformed(f"{place}: there is no setting {key!r}.", _suggestion(key, list(defaults)))
-    if type(value) is not int or value < 1:
+    if type(value) is not int or not 1 <= value <= MOST:
         hint = f"Write for example: {key} = {defaults[key]}"
-        raise Malformed(f"{place}: {key} must be a whole number above zero.", hint)
+        raise Malformed(f"{place}: {key} must be a whole number from 1 to {MOST}.", hint)
 
 
 def _suggestion(key: str, known: list[str]) -> str:

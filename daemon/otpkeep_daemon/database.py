@@ -15,6 +15,10 @@ from otpkeep_daemon.lock import WriterLock
 from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, UnknownVersion
 
 SCHEMA_VERSION = 1
+SET_ASIDE = (
+    "Keep a copy of the store: edits that were not in the folder yet, and placeholders' secrets, are only there. "
+    "Then move it aside and run `otpkeep recover` on your folder."
+)
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -67,11 +71,16 @@ class Database:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise OtpkeepError(
+                f"the store {path} can't be opened now ({error}); nothing was changed and nothing is lost",
+                "Free some space, check the disk and its permissions, and try again.",
+            ) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise IntegrityProblem(
-                f"the store {path} can't be read: {error}",
-                "Move it aside and run `otpkeep recover` on your folder; nothing in the folder is affected.",
+                f"the store {path} is damaged: {error}; the folder is not affected", SET_ASIDE
             ) from error
 
     def _prepare(self) -> None:

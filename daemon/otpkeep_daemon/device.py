@@ -88,21 +88,23 @@ def open_with_code(candidates: Iterable[bytes], code: bytes) -> tuple[Keyring, b
 
 def _open_any(candidates: Iterable[bytes], *, passphrase: str | None, code: bytes | None) -> tuple[Keyring, bytes]:
     damaged: OtpkeepError | None = None
-    tried = 0
-    for tried, data in enumerate(islice(candidates, MOST_SLOTS), start=1):
+    tried = sorted(islice(candidates, MOST_SLOTS), key=slots.effort)
+    for data in tried:
         try:
             return slots.open_slot(data, passphrase=passphrase, code=code), data
         except WrongPassphrase:
             continue
+        except MemoryError:
+            damaged = damaged or Malformed("a slot asks for more memory than this machine has")
         except OtpkeepError as error:
             damaged = damaged or error
     what = "passphrase" if code is None else "recovery code"
     if damaged is not None:
         raise WrongPassphrase(
-            f"this {what} opens none of the {tried} slots, of which one is damaged: {damaged.message}",
+            f"this {what} opens none of the {len(tried)} slots, of which one is damaged: {damaged.message}",
             "Try again; if it is surely right, wait until the folder is fully synced, or use the recovery code.",
         )
     raise WrongPassphrase(
-        f"wrong {what}, or its slot has not arrived yet ({tried} slots tried); nothing was changed",
+        f"wrong {what}, or its slot has not arrived yet ({len(tried)} slots tried); nothing was changed",
         "Try again, or wait until the folder is fully synced.",
     )

@@ -61,8 +61,8 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def read_all(descriptor: int, limit: int) -> bytes:
-    """Read from the present position to the end, or one byte beyond `limit` if the file goes on."""
-    parts, left = [], limit + 1
+    """Read from the present position to the end, but at most `limit` bytes."""
+    parts, left = [], limit
     while left and (part := os.read(descriptor, min(left, _PIECE))):
         parts.append(part)
         left -= len(part)
@@ -92,7 +92,7 @@ def holds(folder: int, name: str, data: bytes) -> bool | None:
             sync_file(descriptor)
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            return read_all(descriptor, len(data)) == data
+            return read_all(descriptor, len(data) + 1) == data
     except FileNotFoundError:
         return None
 

@@ -20,8 +20,10 @@ from otpkeep_protocol.errors import OtpkeepError, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
 from otpkeep_protocol.naming import EXTENSION, file_name, hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
+from otpkeep_protocol.sealing import has_magic
 
 BATCH = 32
+BATCH_BYTES = 16_777_216
 log = logging.getLogger(__name__)
 
 
@@ -60,6 +62,7 @@ class Engine:
     def adopt_folder(self) -> None:
         """Take the folder as it is now for the right one: its disk, and everything to be published again."""
         with self._lock, self._store.transaction():
+            self._unmarked.clear()
             listing = self._folder.look()
             self._store.put("folder.device", str(listing.device).encode())
             there = {found.name for found in listing.files}
@@ -95,8 +98,9 @@ class Engine:
             looked = self._store.looked()
             steps = self._plan(listing, looked)
             self._note(listing, steps)
-        read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read))
-        published = sum(self._publish_named(batch) for batch in _batches(steps.publish))
+        sizes = {found.name: found.size for found in listing.files}
+        read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read, sizes))
+        published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
             self._beat()
             published += self._publish_waiting()
@@ -173,10 +177,10 @@ class Engine:
                     known = name in earlier and earlier[name].verdict == verdict.kind
                     since = earlier[name].since if known else now
                     if not known and verdict.kind not in ("ok", "slot"):
-                        log.info("%s: %s", name, verdict.detail)
+                        log.info("%a: %s", name, verdict.detail)
                     content = file_name(data) if verdict.kind == "ok" else ""
                     self._store.set_looked(
-                        [Looked(name, len(data), found[name].mtime_ns, verdict.kind, since, content)]
+                        [Looked(name, found[name].size, found[name].mtime_ns, verdict.kind, since, content)]
                     )
                 if len(replica.slot_statements) != statements:
                     looked = self._store.looked().values()
@@ -184,11 +188,15 @@ class Engine:
         return sum(verdict.kind == "ok" for verdict in verdicts.values())
 
     def _read_one(self, name: str) -> bytes | None:
-        """Return a file's bytes, None if it is gone or can't be read now: the next looks try again."""
+        """Return a file's bytes, None if it is gone or can't be read now: the next looks try again.
+
+        Of a file that does not even say that it is otpkeep's, only the beginning.
+        """
         try:
-            return self._folder.read(name)
+            head = self._folder.head(name)
+            return self._folder.read(name) if has_magic(head or b"") or EXTENSION in name else head
         except OtpkeepError as error:
-            log.warning("%s is left alone: %s", name, error.message)
+            log.warning("%a is left alone: %s", name, error.message)
             return None
 
     def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
@@ -212,7 +220,7 @@ class Engine:
         try:
             self._check_still_there()
             self._publish_waiting()
-        except Unreachable as trouble:
+        except OtpkeepError as trouble:
             self.last = Outcome(trouble=trouble)
             return False
         self.last = Outcome(missing=self.last.missing)
@@ -238,6 +246,8 @@ class Engine:
 
     def _publish_named(self, names: Sequence[str]) -> int:
         with self._lock:
+            if not self.publishing:
+                return 0
             files = [file for name in names if (file := self._store.file_named(name)) is not None]
             for file in files:
                 self._publish_one(file)
@@ -246,7 +256,7 @@ class Engine:
     def _publish_one(self, file: StoredFile) -> None:
         data = self._store.data(file.hash)
         if self._folder.publish(file.name, data) is Published.TAKEN:
-            log.warning("%s held other bytes than its name stands for; they are replaced", file.name)
+            log.warning("%a held other bytes than its name stands for; they are replaced", file.name)
             self._folder.restore(file.name, data)
         self._unmarked.add(file.hash)
 
@@ -295,6 +305,15 @@ def _evicted(listing: Listing) -> frozenset[str]:
     return frozenset(hidden_name(name) for name in listing.placeholders)
 
 
-def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), BATCH):
-        yield names[start : start + BATCH]
+def _batches(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Sequence[str]]:
+    """Cut names into batches that are comfortable to hold in memory."""
+    batch: list[str] = []
+    total = 0
+    for name in names:
+        total += sizes.get(name, 0)
+        if batch and (len(batch) == BATCH or total > BATCH_BYTES):
+            yield batch
+            batch, total = [], sizes.get(name, 0)
+        batch.append(name)
+    if batch:
+        yield batch

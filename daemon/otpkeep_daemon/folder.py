@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Protocol
 
 from otpkeep_daemon import durable
-from otpkeep_daemon.folder_faults import denied, not_read_back, oversized, unreachable
+from otpkeep_daemon.folder_faults import denied, exchanged, not_read_back, oversized, unreachable
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.naming import README_NAME, NameKind, classify, is_own_temporary, temporary_name
 
 READ_LIMIT = 80 * 1024 * 1024
 """Bytes. Above the largest sealed file (SPEC §8: 64 MiB of content, padding of at most 12 %, tags)."""
 
+HEAD_SIZE = 16
 _DATALESS = 0x40000000  # SF_DATALESS of macOS (sys/stat.h): iCloud keeps the name, the bytes are elsewhere
 _NOT_HERE = 0x1000 | 0x40000 | 0x400000  # Windows: offline, recall on open, recall on data access
 
@@ -57,7 +58,8 @@ class Folder(Protocol):
 
     Every method raises Unreachable if the folder is missing or the system fails the request, with a hint
     by cause; it is then unknown whether the request had its effect, and asking again is always safe.
-    No method makes the folder itself: where a disk is not mounted, nothing may be written.
+    No method makes the folder itself, and none writes into another directory than the last look saw: where a
+    disk is not mounted any more, nothing may be written.
     """
 
     def look(self) -> Listing:
@@ -66,6 +68,9 @@ class Folder(Protocol):
         Left out: names that `naming.classify` passes over, directories, links (never followed), and what
         vanishes while we look. Nothing is opened. A look fails as a whole rather than list a part.
         """
+
+    def head(self, name: str) -> bytes | None:
+        """Return the first HEAD_SIZE bytes of a file, or all if it is shorter; None and errors as for `read`."""
 
     def read(self, name: str) -> bytes | None:
         """Return the whole file; None if it is no longer here (gone, evicted, or no regular file).
@@ -110,13 +115,15 @@ class RealFolder:
         self.path = path
         self._tag = tag
         self._anonymous = anonymous
+        self._looked_at: tuple[int, int] | None = None
 
     def look(self) -> Listing:
         """See Folder."""
         files: list[Found] = []
         placeholders: list[str] = []
         with self._opened() as folder, os.scandir(folder) as entries:
-            device = os.fstat(folder).st_dev
+            self._looked_at = _identity(folder)
+            device = self._looked_at[0]
             for entry in entries:
                 kind = classify(entry.name)
                 if kind in (NameKind.TEMPORARY, NameKind.README) or not entry.is_file(follow_symlinks=False):
@@ -129,16 +136,22 @@ class RealFolder:
                         files.append(Found(entry.name, status.st_size, status.st_mtime_ns))
         return Listing(device, tuple(sorted(files, key=lambda f: f.name)), tuple(sorted(placeholders)))
 
+    def head(self, name: str) -> bytes | None:
+        """See Folder."""
+        return self._read(name, HEAD_SIZE)
+
     def read(self, name: str) -> bytes | None:
         """See Folder."""
+        data = self._read(name, READ_LIMIT + 1)
+        if data is not None and len(data) > READ_LIMIT:
+            raise oversized(name)
+        return data
+
+    def _read(self, name: str, size: int) -> bytes | None:
         with self._opened() as folder, contextlib.suppress(FileNotFoundError):
             status = os.stat(_plain(name), dir_fd=folder, follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode) or _is_placeholder(status):
-                return None
-            data = _read(folder, name)
-            if len(data) > READ_LIMIT:
-                raise oversized(name)
-            return data
+            if stat.S_ISREG(status.st_mode) and not _is_placeholder(status):
+                return _read(folder, name, size)
         return None
 
     def has(self, name: str) -> bool:
@@ -148,20 +161,20 @@ class RealFolder:
 
     def publish(self, name: str, data: bytes) -> Published:
         """See Folder."""
-        with self._opened() as folder:
+        with self._opened_as_looked_at() as folder:
             created = not durable.exists(folder, _plain(name)) and self._create(folder, name, data)
             return _settle(folder, name, data, created=created)
 
     def restore(self, name: str, data: bytes) -> None:
         """See Folder."""
-        with self._opened() as folder:
+        with self._opened_as_looked_at() as folder:
             durable.replace(folder, _plain(name), data, self._temporary())
             if not durable.holds(folder, name, data):
                 raise not_read_back(name)
 
     def delete(self, name: str) -> None:
         """See Folder."""
-        with self._opened() as folder:
+        with self._opened_as_looked_at() as folder:
             durable.discard(folder, _plain(name))
             durable.sync_directory(folder)
 
@@ -201,6 +214,14 @@ class RealFolder:
         except OSError as error:
             raise unreachable(self.path, error) from error
 
+    @contextlib.contextmanager
+    def _opened_as_looked_at(self) -> Iterator[int]:
+        """Hold the directory open for a change, if it is still the one that the last look saw."""
+        with self._opened() as folder:
+            if self._looked_at not in (None, _identity(folder)):
+                raise exchanged(self.path)
+            yield folder
+
 
 def create_folder(path: Path) -> None:
     """Make the folder, and what leads there, for this user alone; one that exists is left as it is."""
@@ -229,13 +250,19 @@ def _settle(folder: int, name: str, data: bytes, *, created: bool) -> Published:
     return Published.TAKEN
 
 
-def _read(folder: int, name: str) -> bytes:
-    """Read a regular file, at most one byte beyond READ_LIMIT."""
+def _read(folder: int, name: str, size: int) -> bytes:
+    """Read a regular file, at most `size` bytes of it."""
     try:
         with durable.opened(name, durable.READ_FLAGS, folder) as descriptor:
-            return durable.read_all(descriptor, READ_LIMIT)
+            return durable.read_all(descriptor, size)
     except PermissionError as error:
         raise denied(name) from error
+
+
+def _identity(folder: int) -> tuple[int, int]:
+    """Return the disk and the number of an open directory."""
+    status = os.fstat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _is_placeholder(status: os.stat_result) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from otpkeep_protocol.errors import Malformed, Refused, Unreachable
 
 _HINTS = {
-    errno.ENOENT: "Mount the disk or start the cloud program; if the folder moved: otpkeep folder DIR.",
-    errno.ENOTDIR: "Something else has that name; name the folder with: otpkeep folder DIR.",
-    errno.ELOOP: "The links there lead in a circle; name the folder with: otpkeep folder DIR.",
+    errno.ENOENT: "Mount the disk, start the cloud program, or move the folder back to this place.",
+    errno.ENOTDIR: "Something else has that name: move it away, and the folder back to this place.",
+    errno.ELOOP: "The links there lead in a circle: mend them so that they lead to the folder.",
     errno.EACCES: "Give your user the right to read and write there (chmod u+rwx on the folder).",
     errno.EPERM: "Give your user the right to read and write there (chmod u+rwx on the folder).",
     errno.ENOSPC: "The disk is full: free some space there; the next look tries again.",
@@ -32,6 +32,14 @@ def unreachable(path: Path, error: OSError) -> Unreachable:
     return Unreachable(
         f"The folder {path} can't be used: {cause}. What you saved is safe on this device.",
         _HINTS.get(number, "Check the folder and the cloud program; the next look tries again."),
+    )
+
+
+def exchanged(path: Path) -> Unreachable:
+    """Say that another directory stands in the folder's place than a moment ago."""
+    return Unreachable(
+        f"The folder {path} was unmounted or exchanged just now. Nothing was written there; what you saved is safe.",
+        "Mount it again; the next look finds it.",
     )
 
 

@@ -1,7 +1,7 @@
 """Importing accounts: each entry is added, or matched with an account that is there, or left out with the reason.
 
-A match brings only values that the account never had: so the same file imported again, or an older one, undoes no
-edit made since. A counter is only raised.
+A match brings only values that the account never had here: so the same file imported again undoes no edit made since,
+nor does an older one of which this vault has seen the values. A counter is only raised.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts, edit_draft
@@ -49,6 +49,7 @@ class Import:
         self._made = Imported()
         self._equal_entries: Counter[bytes] = Counter()
         self._once: set[bytes] = set()
+        self._met: set[bytes] = set()
         self._alive = {shown.account: shown for shown in accounts.views() if not shown.deleted}
         self._deleted = {shown.account: shown for shown in accounts.views() if shown.deleted}
         self._by_secret = self._secrets()
@@ -78,11 +79,12 @@ class Import:
         otp = Otp.from_wire(fields["otp"])
         candidates = self._candidates(entry, fields)
         match = next((c for c in candidates if c in self._alive), None) or self._same_secret(otp.secret)
+        if (match or candidates[0]) in self._met:
+            self._made.skipped.append({"entry": entry["label"], "reason": "the file holds this account twice"})
+            return
+        self._met.add(match or candidates[0])
         if match is not None:
             self._merge(self._alive[match], fields, otp)
-            return
-        if candidates[0] in self._made.secrets or any(d.account == candidates[0] for d in self._made.drafts):
-            self._made.skipped.append({"entry": entry["label"], "reason": "the file holds this entry twice"})
             return
         revived = next((c for c in candidates if c in self._deleted), None)
         if revived is not None:
@@ -117,7 +119,7 @@ class Import:
     def _revive(self, shown: View, fields: dict[str, Any], otp: Otp) -> None:
         if self._accounts.is_placeholder(shown) or self._placeholder:
             fields = {**fields, "otp": otp.as_placeholder().to_wire()}
-            self._made.secrets[shown.account] = wire.encode(otp.to_wire())
+            self._made.secrets[shown.account] = wire.encode(self._latest(shown, otp).to_wire())
         else:
             self._accounts.guard(otp.secret)
         self._made.drafts.append(edit_draft(shown.account, fields))
@@ -155,15 +157,26 @@ class Import:
     def _enrol(self, shown: View, otp: Otp) -> None:
         """Keep the secret of a placeholder that this device does not have yet, here and nowhere else."""
         here = self._accounts.otp(shown)
-        if here is None:
-            self._made.secrets[shown.account] = wire.encode(otp.to_wire())
-        elif not hmac.compare_digest(here.secret, otp.secret):
+        if here is not None and not hmac.compare_digest(here.secret, otp.secret):
             raise OtpkeepError("it is a placeholder with another secret on this device; use edit to replace that")
+        latest = self._latest(shown, otp)
+        if latest != here:
+            self._made.secrets[shown.account] = wire.encode(latest.to_wire())
+
+    def _latest(self, shown: View, otp: Otp) -> Otp:
+        """Return `otp`, with the counter that this device has reached if it is further."""
+        local = self._replica.local_secret(shown.account)
+        here = None if local is None else Otp.from_wire(wire.unpack(local))
+        if here is None or here.counter is None or otp.counter is None or here.counter_key != otp.counter_key:
+            return otp
+        return replace(otp, counter=max(here.counter, otp.counter))
 
     def _raise_counter(self, shown: View, otp: Otp) -> bool:
         if otp.counter is None or shown.counter is None or otp.counter <= shown.counter:
             return False
         key = shown.values["otp"]["counter_key"]
+        if key != otp.counter_key:  # the counter was reset on purpose since
+            return False
         self._made.drafts.append(Draft("account.use", shown.account, extra={"counter": [key, otp.counter]}))
         return True
 

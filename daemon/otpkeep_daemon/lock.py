@@ -5,6 +5,7 @@ It is a flock on a file of its own, since SQLite drops locks of a process that o
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -39,8 +40,9 @@ def try_lock(path: Path, purpose: str) -> WriterLock | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk the lock still holds, it only does not say whose it is
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode(), 0)
     return WriterLock(descriptor)
 
 

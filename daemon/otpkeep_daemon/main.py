@@ -8,12 +8,14 @@ socket ──request─▶ service
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from otpkeep_daemon import device
@@ -22,6 +24,7 @@ from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.config import Config, read_config
 from otpkeep_daemon.lock import holder, wait_for_lock
 from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.replica import Keys
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
@@ -109,7 +112,7 @@ class Worker:
             log.info("the folder is back")
 
 
-def run(paths: Paths, *, passphrase: str | None) -> int:
+def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
@@ -122,14 +125,17 @@ def run(paths: Paths, *, passphrase: str | None) -> int:
     service = open_service(paths, lock, pid=os.getpid())
     try:
         if passphrase is not None:
-            given = passphrase
-            ring = device.open_slots(service.slot_files(), lambda: given)
-            service.unlock(device.unlock(service.store, ring))
+            service.unlock(_keys(service, passphrase))
         failure = _serve(service, paths, config)
     finally:
         service.close()
     log.info("stopped")
     return 0 if failure is None else 1
+
+
+def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
+    """Return the device's keys; the passphrase and the admin seed are gone with this call."""
+    return device.unlock(service.store, device.open_slots(service.slot_files(), passphrase))
 
 
 def _serve(service: Service, paths: Paths, config: Config) -> BaseException | None:
@@ -150,18 +156,23 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
     scheduler = Scheduler({"look": timed_look}, {"look": float(config.look_every_s)}, ran.get, _note_job)
     server = Server(service, paths.socket)
     _clear_temporaries(service)
-    worker.start()
-    watcher.start()
-    scheduler.start()
-    server.start()
-    log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
-    stop.wait()
-    log.info("stopping")
-    server.stop()
-    scheduler.stop()
-    watcher.stop()
-    worker.stop()
+    _first_pass(service)
+    with contextlib.ExitStack() as parts:
+        for part in (worker, watcher, scheduler, server):
+            part.start()
+            parts.callback(part.stop)
+        log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
+        stop.wait()
+        log.info("stopping")
     return worker.failure
+
+
+def _first_pass(service: Service) -> None:
+    """Look before the first edit: what the folder says of this device's own past must be known before it writes."""
+    try:
+        service.engine.run()
+    except OtpkeepError as trouble:
+        log.error("%s", trouble.message)
 
 
 def _note_job(name: str, _when: float, ok: bool) -> None:

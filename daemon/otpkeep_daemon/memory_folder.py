@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from otpkeep_daemon.folder import READ_LIMIT, Found, Listing, Published
+from otpkeep_daemon.folder import HEAD_SIZE, READ_LIMIT, Found, Listing, Published
 from otpkeep_daemon.folder_faults import oversized, unreachable
 from otpkeep_protocol.naming import README_NAME, NameKind, classify, is_own_temporary
 
@@ -51,6 +51,11 @@ class MemoryFolder:
         present = [n for n, kind in kinds.items() if kind not in _PASSED_OVER and n not in absent]
         files = tuple(Found(n, len(self._files[n][0]), self._files[n][1]) for n in present)
         return Listing(self.device, files, tuple(sorted(absent)))
+
+    def head(self, name: str) -> bytes | None:
+        """See Folder."""
+        data = self.read(name)
+        return None if data is None else data[:HEAD_SIZE]
 
     def read(self, name: str) -> bytes | None:
         """See Folder."""

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from otpkeep_daemon.database import SET_ASIDE
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_protocol import content, keyring, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Author, Beat, Pair, Run
+from otpkeep_protocol.context import within_budget
 from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, sha256
@@ -69,6 +71,7 @@ class Replica:
         self.state = State()
         self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
         self.version = 0
+        self.secrets_version = 0
         self._opened = lru_cache(maxsize=64)(self._open_stored)
         self._troubled = store.troubled_files()
         self._invalid = store.invalid_events()
@@ -126,7 +129,7 @@ class Replica:
                 prev,
                 self.chains.clock + number,
                 self.around.now(),
-                (*others, own) if own is not None else tuple(others),
+                tuple(within_budget([*others, own] if own is not None else others, author.writer)),
                 self.around.random(16),
             )
             composed.append(compose(draft, place))
@@ -143,7 +146,8 @@ class Replica:
 
     def beat(self) -> None:
         """Put into the outbox what this device has seen; the store forgets its earlier beats when this one is out."""
-        author, wall, seen = self.keys.author, self.around.now(), self.chains.seen()
+        author, wall = self.keys.author, self.around.now()
+        seen = tuple(within_budget(self.chains.seen(), author.writer))
         made = content.make_beat(author, self.keys.keyring.vault, wall, seen)
         with self.store.transaction():
             self.store.add(_new_file("beat", author.device, self._seal(made), published=False, writer=author.writer))
@@ -254,7 +258,7 @@ class Replica:
         except (Malformed, NotAuthentic) as error:
             raise IntegrityProblem(
                 f"the store is damaged: {digest.hex()[:32]}.otpk in it does not open; the folder is not affected",
-                "Move the store aside, and run `otpkeep recover` on your folder.",
+                SET_ASIDE,
             ) from error
 
     def _events_of(self, opened: bytes, *, troubled: bool) -> list[Event]:
@@ -358,6 +362,7 @@ class Replica:
 
     def keep_locals(self, secrets: Mapping[bytes, bytes | None]) -> None:
         """Keep, or with None forget, placeholders' secrets on this device alone. Called inside a transaction."""
+        self.secrets_version += 1
         for account, secret in secrets.items():
             self.store.set_local(account, None if secret is None else self._seal_local(account, secret))
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
-import struct
-import sys
 import threading
 from pathlib import Path
 
 from otpkeep_daemon.service import Service
-from otpkeep_daemon.sockets import bind, receive
+from otpkeep_daemon.sockets import bind, is_trusted, receive
 from otpkeep_protocol import control, keyring
 from otpkeep_protocol.errors import OtpkeepError, Refused
 
@@ -69,7 +66,13 @@ class Server:
                 continue
             self._slots.acquire()
             self._peers.add(peer)
-            threading.Thread(target=self._serve, args=(peer,), name="request", daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, args=(peer,), name="request", daemon=True).start()
+            except RuntimeError as error:
+                log.error("a command could not be served: %s", error)
+                peer.close()
+                self._peers.discard(peer)
+                self._slots.release()
 
     def _serve(self, peer: socket.socket) -> None:
         try:
@@ -104,15 +107,5 @@ _BUG = "Please report this, with the version and the command, but without its se
 
 
 def _check_peer(peer: socket.socket) -> None:
-    """Refuse anybody but this user and root, who can read this process's memory anyway."""
-    if peer_uid(peer) not in (os.getuid(), 0):
+    if not is_trusted(peer):
         raise Refused("this daemon serves another user", "Run your own: otpkeep daemon run.")
-
-
-def peer_uid(peer: socket.socket) -> int:
-    """Return the user id of the process at the other end, as the kernel knows it."""
-    if sys.platform == "darwin":
-        credentials = peer.getsockopt(0, 1, 76)  # SOL_LOCAL, LOCAL_PEERCRED: struct xucred
-        return int(struct.unpack_from("=II", credentials)[1])
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[1])

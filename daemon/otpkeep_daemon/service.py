@@ -22,7 +22,7 @@ from otpkeep_daemon.replica import Keys, Replica, Surroundings
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.verify import Verification
-from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError, Usage
+from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError, Refused, Usage
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
 from otpkeep_protocol.keyring import Keyring
@@ -86,12 +86,14 @@ class Service:
         operation = _OPERATIONS.get(op)
         if operation is None:
             raise Usage(f"this otpkeep has no operation {op!r}", "Restart the daemon after an update.")
+        if operation.locks_itself and self.accounts is not None:
+            return operation.run(self, args)
         with self.lock:
             was_locked = self.accounts is None
-            if was_locked and ring is not None:
-                self.unlock(device.unlock(self.store, ring))
-                self.engine.run()
             try:
+                if was_locked and ring is not None:
+                    self.unlock(device.unlock(self.store, ring))
+                    self.engine.run()
                 if operation.needs_key and self.accounts is None:
                     raise Locked(
                         "otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase."
@@ -124,8 +126,11 @@ class Service:
         except OtpkeepError as trouble:
             self._own_vault_trouble = trouble
             return
-        with self.lock, self.store.transaction():
-            self.store.put(WRITTEN, version)
+        try:
+            with self.lock, self.store.transaction():
+                self.store.put(WRITTEN, version)
+        except OtpkeepError as trouble:
+            self._own_vault_trouble = trouble
 
     @property
     def _open(self) -> Accounts:
@@ -215,9 +220,10 @@ class Service:
         return report.devices(self.store, self._open)
 
     def _verify(self, args: Args) -> dict[str, Any]:
-        if args["depth"] != "names" and self.accounts is None:
+        accounts = self.accounts
+        if args["depth"] != "names" and accounts is None:
             raise Locked("checking the content needs the keys", "Give the passphrase, or use `--depth names`.")
-        return Verification(self.store, self._folder, self.accounts, args["depth"]).run()
+        return Verification(self.store, self._folder, accounts, args["depth"], self.lock).run()
 
     def _backup(self, args: Args) -> dict[str, Any]:
         if args["mode"] in ("on", "off"):
@@ -252,6 +258,8 @@ class Service:
     def _unlock(self, _args: Args) -> dict[str, Any]:
         if self.accounts is None:
             raise Locked("otpkeep is locked", "Give the passphrase.")
+        if self._pid is None:
+            raise Refused("no daemon is running here, so there is nothing to unlock", "Start one: otpkeep daemon run.")
         self.unlocked()
         return {"locked": False}
 
@@ -289,6 +297,7 @@ def _import_row(made: Imported, accounts: Accounts, *, dry_run: bool) -> dict[st
 class _Operation:
     run: Callable[[Service, Args], Any]
     needs_key: bool = True
+    locks_itself: bool = False
 
 
 _OPERATIONS: Mapping[str, _Operation] = {
@@ -303,7 +312,7 @@ _OPERATIONS: Mapping[str, _Operation] = {
     "import": _Operation(Service._import),
     "export": _Operation(Service._export),
     "devices": _Operation(Service._devices),
-    "verify": _Operation(Service._verify, needs_key=False),
+    "verify": _Operation(Service._verify, needs_key=False, locks_itself=True),
     "backup": _Operation(Service._backup, needs_key=False),
     "status": _Operation(Service._status, needs_key=False),
     "slots": _Operation(Service._slots, needs_key=False),

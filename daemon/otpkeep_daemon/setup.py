@@ -32,7 +32,7 @@ from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, OtpkeepError
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.ids import VaultId, sha256, vault_id
 from otpkeep_protocol.keyring import Keyring, new_keyring
-from otpkeep_protocol.naming import file_name
+from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
 from otpkeep_protocol.statements import make_certificate, make_statement
 
 READY, STARTED = "ready", "started"
@@ -65,7 +65,7 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], st
     home = _open_home(paths, folder, create=True)
     try:
         _clear_interrupted(home)
-        if _vaults(home.folder):
+        if _holds_vault(home.folder):
             raise Refused(
                 "this folder already holds a vault; nothing was changed",
                 f"To use it on this device: otpkeep recover {folder}",
@@ -146,18 +146,19 @@ def _open_home(paths: Paths, folder: Path, *, create: bool) -> Home:
         lock.release()
         raise
     try:
-        return _prepared(store, folder.expanduser().absolute(), create=create)
+        return _prepared(paths, store, folder.expanduser().absolute(), create=create)
     except BaseException:
         store.close()
         raise
 
 
-def _prepared(store: Store, path: Path, *, create: bool) -> Home:
+def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
     if is_ready(store):
         raise Refused(
             "otpkeep is already set up on this device; nothing was changed",
             "`otpkeep status` shows it. For a second vault use another OTPKEEP_HOME.",
         )
+    _check_apart(paths.data, path)
     if create:
         create_folder(path)
     elif not path.is_dir():
@@ -169,6 +170,15 @@ def _prepared(store: Store, path: Path, *, create: bool) -> Home:
         store.put("tag", tag.encode())
         store.put(STARTED, b"init" if create else b"recover")
     return Home(store, RealFolder(path, tag), path, tuple(interrupted))
+
+
+def _check_apart(data: Path, folder: Path) -> None:
+    """Refuse a folder that would carry this device's store, placeholders' secrets included, into the cloud."""
+    if data.resolve().is_relative_to(folder.resolve()):
+        raise Refused(
+            f"the folder {folder} would hold otpkeep's own data in {data}, which must stay on this device",
+            "Choose another folder, or another OTPKEEP_HOME.",
+        )
 
 
 def _clear_interrupted(home: Home) -> None:
@@ -258,14 +268,29 @@ def _renew_passphrase(store: Store, replica: Replica, ring: Keyring, files: dict
 def _read_all(folder: Folder) -> tuple[dict[str, bytes], int]:
     """Return the files of otpkeep in the folder by name, and how many there are that can't be read yet."""
     listing = folder.look()
-    files = {found.name: data for found in listing.files if (data := folder.read(found.name)) is not None}
-    ours = {name: data for name, data in files.items() if sealing.has_magic(data)}
-    pending = sum(1 for name in files if name not in ours and name.endswith(".otpk"))
+    read = {found.name: _read_ours(folder, found.name) for found in listing.files}
+    ours = {name: data for name, data in read.items() if data is not None}
+    pending = sum(1 for name in read if name not in ours and EXTENSION in name)
     return ours, pending + len(listing.placeholders)
 
 
-def _vaults(folder: Folder) -> set[VaultId]:
-    return _vaults_of(_read_all(folder)[0])
+def _read_ours(folder: Folder, name: str) -> bytes | None:
+    """Return the bytes of a file that says it is otpkeep's, None for any other, and for one that can't be read."""
+    try:
+        if not sealing.has_magic(folder.head(name) or b""):
+            return None
+        return folder.read(name)
+    except Unreachable:
+        raise
+    except OtpkeepError:
+        return None
+
+
+def _holds_vault(folder: Folder) -> bool:
+    """Tell whether there is a vault, even one whose files are still empty or elsewhere."""
+    listing = folder.look()
+    names = [*(found.name for found in listing.files), *(hidden_name(name) for name in listing.placeholders)]
+    return any(classify(name) is NameKind.SEALED_NAME for name in names) or bool(_vaults_of(_read_all(folder)[0]))
 
 
 def _vaults_of(files: dict[str, bytes]) -> set[VaultId]:

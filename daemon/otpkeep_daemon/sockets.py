@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def bind(path: Path) -> socket.socket:
 
 
 def connect(path: Path, timeout_s: float) -> socket.socket | None:
-    """Return a socket connected to whoever listens at `path`, None if nobody does."""
+    """Return a socket connected to this user's daemon, None if nobody listens. Refused if another user does."""
     if not path.is_socket():
         return None
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -41,7 +43,27 @@ def connect(path: Path, timeout_s: float) -> socket.socket | None:
     except (ConnectionRefusedError, FileNotFoundError):
         peer.close()
         return None
+    if not is_trusted(peer):
+        peer.close()
+        raise Refused(
+            f"another user's process listens at {path}; nothing was sent to it",
+            "Remove the socket, or set OTPKEEP_HOME to a directory that only you can write.",
+        )
     return peer
+
+
+def is_trusted(peer: socket.socket) -> bool:
+    """Tell whether this user is at the other end, or root, who can read this process's memory anyway."""
+    return _peer_uid(peer) in (os.getuid(), 0)
+
+
+def _peer_uid(peer: socket.socket) -> int:
+    """Return the user id of the process at the other end, as the kernel knows it."""
+    if sys.platform == "darwin":
+        credentials = peer.getsockopt(0, 1, 76)  # SOL_LOCAL, LOCAL_PEERCRED: struct xucred
+        return int(struct.unpack_from("=II", credentials)[1])
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
 
 
 def receive(peer: socket.socket, limit: int) -> bytes:

@@ -108,6 +108,11 @@ class Store(Database):
         """Forget files that hold no events, such as older beats."""
         self._db.executemany("DELETE FROM files WHERE hash = ?", [(digest,) for digest in hashes])
 
+    def outbox_events(self) -> set[bytes]:
+        """Return the hashes of the events whose file waits to be published."""
+        query = "SELECT events.hash FROM events JOIN files ON files.id = file WHERE published = 0"
+        return {row[0] for row in self._db.execute(query)}
+
     def mark_published(self, hashes: Iterable[bytes]) -> None:
         """Record that files were written to the folder and read back."""
         self._db.executemany("UPDATE files SET published = 1 WHERE hash = ?", [(digest,) for digest in hashes])

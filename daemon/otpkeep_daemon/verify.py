@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
-from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_protocol import content, sealing
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Run
-from otpkeep_protocol.errors import NotAuthentic, OtpkeepError
+from otpkeep_protocol.errors import Malformed, NotAuthentic, OtpkeepError, Unreachable
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.keyring import Keyring
-from otpkeep_protocol.naming import NameKind, classify, file_name, hidden_name
+from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
 from otpkeep_protocol.state import encode, fold
 
 DEPTHS = ("names", "content", "rebuild")
@@ -25,19 +26,33 @@ DEPTHS = ("names", "content", "rebuild")
 class Verification:
     """One verification. `names` needs no key; `content` opens every file; `rebuild` also folds them all anew."""
 
-    def __init__(self, store: Store, folder: Folder, accounts: Accounts | None, depth: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: Folder,
+        accounts: Accounts | None,
+        depth: str,
+        lock: AbstractContextManager[object],
+    ) -> None:
         self._store = store
         self._folder = folder
         self._accounts = accounts
         self._depth = depth
+        self._lock = lock
         self._problems: list[dict[str, Any]] = []
         self._events: dict[bytes, Event] = {}
 
     def run(self) -> dict[str, Any]:
         """Return {ok, depth, files, events, problems}. Unreachable if the folder is."""
-        known = {file.name: file for file in self._store.files()}
+        with self._lock:
+            known = {file.name: file for file in self._store.files()}
         listing = self._folder.look()
         sound = [name for found in listing.files if (name := self._check(found.name, known.get(found.name)))]
+        with self._lock:
+            return self._conclude(known, listing, sound)
+
+    def _conclude(self, known: dict[str, StoredFile], listing: Listing, sound: list[str]) -> dict[str, Any]:
+        """Return the result, having compared what is sound in the folder with what the store knows."""
         evicted = {hidden_name(name) for name in listing.placeholders}
         there = {*sound, *(found.name for found in listing.files), *evicted}
         for name, file in known.items():
@@ -57,13 +72,22 @@ class Verification:
 
     def _check(self, name: str, file: StoredFile | None) -> str | None:
         """Check one file; return the name that its content stands for if it is sound."""
-        data = self._folder.read(name)
+        try:
+            if EXTENSION not in name and not sealing.has_magic(self._folder.head(name) or b""):
+                return None
+            data = self._folder.read(name)
+        except Unreachable:
+            raise
+        except OtpkeepError as error:
+            self._report(name, file, "unreadable", error.message, error.hint)
+            return None
         if data is None:
             return None
+        with self._lock:
+            return self._judge(name, file, data)
+
+    def _judge(self, name: str, file: StoredFile | None, data: bytes) -> str | None:
         true_name = file_name(data)
-        ours = classify(name) is NameKind.SEALED_NAME or ".otpk" in name
-        if not sealing.has_magic(data) and not ours:
-            return None
         if classify(name) is NameKind.SEALED_NAME and true_name != name:
             self._report(name, file, "damaged", f"its {len(data)} bytes are not those its name stands for", _DAMAGED)
             return None
@@ -78,6 +102,8 @@ class Verification:
                 self._report(name, file, "other-vault", "it belongs to another vault", "Keep one vault in a folder.")
                 return False
             sealing.check_version(header)
+            if not sealing.is_whole(len(data), header.type):
+                raise Malformed("a file cut short")
             if self._accounts is not None:
                 self._check_content(self._accounts.replica, data, header)
         except OtpkeepError as error:
@@ -111,9 +137,8 @@ class Verification:
             self._check_rebuild(accounts)
 
     def _unpublished(self, accounts: Accounts) -> Iterator[Event]:
-        waiting = {file.name for file in self._store.outbox()}
-        if not waiting:
-            yield from (e for e in accounts.replica.events() if e.hash not in self._events)
+        waiting = self._store.outbox_events()
+        yield from (e for e in accounts.replica.events() if e.hash not in self._events and e.hash not in waiting)
 
     def _check_rebuild(self, accounts: Accounts) -> None:
         checked = [accounts.replica.checked(event) for event in self._events.values()]

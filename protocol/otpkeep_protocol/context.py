@@ -31,6 +31,8 @@ Forks: TypeAlias = Mapping[WriterId, Mapping[Place, Link]]
 """For each forked writer, the links of its known events; other writers are absent."""
 
 NO_FORKS: Forks = {}
+MOST_PIECES = 1024
+"""Of 42 bytes or so each, in an envelope of 65,536."""
 
 
 def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> None:
@@ -69,6 +71,15 @@ def covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:
 def pieces_of(context: Context) -> list[Piece]:
     """Return all pieces of `context`, ascending."""
     return sorted(piece for pieces in context.values() for piece in pieces)
+
+
+def within_budget(pieces: Iterable[Piece], own: WriterId) -> list[Piece]:
+    """Return the pieces that an event has room for, ascending: the own writer's first, then the widest.
+
+    To claim less than one holds only makes events concurrent that were not; it loses nothing.
+    """
+    order = sorted(pieces, key=lambda p: (p.writer != own, p.first - p.last))
+    return sorted(order[:MOST_PIECES])
 
 
 def from_pieces(pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> Context:

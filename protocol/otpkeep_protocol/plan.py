@@ -18,6 +18,9 @@ PATIENCE_S = 300
 FINAL_VERDICTS = frozenset({"ok", "foreign", "other-vault", "newer", "rejected", "slot"})
 """Verdicts that hold for as long as the file does not change."""
 
+FEW = 8
+"""So many missing files are put back whatever share of the folder they are."""
+
 BEAT_EVERY_MS = 24 * 3600 * 1000
 
 
@@ -92,7 +95,8 @@ def decide(
     """Return what to do about what a look saw; `evicted` is there, but its bytes are not on this machine.
 
     A file of this device that is missing or damaged is put back on the second look that finds it so: cloud clients
-    replace files by removing and renaming, or write them in place, and a look may fall between.
+    replace files by removing and renaming, or write them in place, and a look may fall between. While a large part
+    is missing, nothing is put back: the folder is being synced, was rolled back, or is another one.
     """
     read = [name for name, seen in listing.items() if _to_read(seen, known.get(name), looked.get(name))]
     present = [name for name, seen in listing.items() if name not in looked and _as_stored(seen, known.get(name))]
@@ -101,7 +105,9 @@ def decide(
     missing = [name for name, file in known.items() if file.published and not file.beat and name not in there]
     waiting = [name for name, file in known.items() if not file.published]
     damaged = [name for name, seen in looked.items() if seen.verdict == "damaged" and name in known and name in listing]
-    heal = [name for name in [*(n for n in missing if n in missing_before), *damaged] if known[name].own]
+    few = len(missing) <= FEW or 2 * len(missing) <= len(there)
+    again = [name for name in missing if name in missing_before] if few else []
+    heal = [name for name in [*again, *damaged] if known[name].own]
     return Plan(
         tuple(read) if unlocked else (),
         tuple(present),

@@ -21,6 +21,7 @@ from otpkeep_protocol.ids import EpochId, VaultId, sha256
 
 MAGIC = b"otpkeep\x00"
 HEADER_SIZE = 109
+SLOT_HEADER_SIZE = HEADER_SIZE + 10
 CHUNK = 65_536
 TAG = 16
 CONTENT_LIMIT = 67_108_864
@@ -44,6 +45,14 @@ class Header:
 def has_magic(data: bytes) -> bool:
     """Tell whether these bytes claim to be a file of otpkeep."""
     return data[: len(MAGIC)] == MAGIC
+
+
+def is_whole(size: int, file_type: int) -> bool:
+    """Tell whether a file of this type can have this size in bytes: the padding leaves few, so most cuts show."""
+    body = size - (HEADER_SIZE if file_type == SEALED else SLOT_HEADER_SIZE)
+    chunks = -(-body // (CHUNK + TAG))
+    plain = body - chunks * TAG
+    return plain > 0 and padded_size(plain) == plain
 
 
 def read_header(data: bytes) -> Header:

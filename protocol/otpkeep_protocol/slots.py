@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from otpkeep_protocol import keyring as keyrings
-from otpkeep_protocol.errors import Malformed, WrongPassphrase
+from otpkeep_protocol.errors import Malformed, OtpkeepError, WrongPassphrase
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.sealing import (
     HEADER_SIZE,
     SLOT,
+    SLOT_HEADER_SIZE,
     TAG,
     Header,
     check_version,
@@ -28,7 +29,6 @@ from otpkeep_protocol.sealing import (
 )
 
 PASSPHRASE, RECOVERY = 1, 2
-SLOT_HEADER_SIZE = HEADER_SIZE + 10
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_SIZE = 20
 
@@ -94,6 +94,15 @@ def open_slot(data: bytes, *, passphrase: str | None = None, code: bytes | None 
 def slot_kind(data: bytes) -> int:
     """Return PASSPHRASE or RECOVERY. Malformed or UnknownVersion for anything but a slot file."""
     return _read(data)[1]
+
+
+def effort(data: bytes) -> int:
+    """Return what trying a slot costs, in KiB times passes; 0 for a code, and for bytes that are no slot."""
+    try:
+        cost = _read(data)[2]
+    except OtpkeepError:
+        return 0
+    return cost.memory * cost.passes
 
 
 def _read(data: bytes) -> tuple[Header, int, Cost]:

@@ -154,7 +154,7 @@ def test_a_missing_folder_is_unreachable_not_empty(place: Place, act: Callable[[
     with pytest.raises(Unreachable) as caught:
         act(place.folder)
     assert "ENOENT" in caught.value.message
-    assert "otpkeep folder" in caught.value.hint
+    assert "Mount the disk" in caught.value.hint
 
 
 # The real folder only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import click
 
@@ -24,10 +25,10 @@ def run_daemon(ctx: click.Context) -> None:
     ctx.exit(main.run(places(), passphrase=_passphrase()))
 
 
-def _passphrase() -> str | None:
-    """Return the passphrase of a source that is set, or of a prompt; None if there is no source nor terminal."""
+def _passphrase() -> Callable[[], str] | None:
+    """Return how to get the passphrase: from a source that is set, or a prompt; None if there is neither."""
     from otpkeep_daemon.unlock import COMMAND_VARIABLE, FILE_VARIABLE, passphrase_source  # as above
 
     if not ask.can_ask() and not any(os.environ.get(name) for name in (FILE_VARIABLE, COMMAND_VARIABLE)):
         return None
-    return passphrase_source(os.environ, ask.hidden, "Passphrase: ")
+    return lambda: passphrase_source(os.environ, ask.hidden, "Passphrase: ")
