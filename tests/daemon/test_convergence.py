@@ -179,7 +179,8 @@ class Convergence(RuleBasedStateMachine):
         device = self.device(number)
         device.run()
         device.run()
-        own = [name for name in device.own_files() if device.folder.has(name)]
+        beats = {file.name for file in device.store.files_of("beat")}
+        own = [name for name in device.own_files() if device.folder.has(name) and name not in beats]
         if len(own) > 1:
             lost = own[pick % len(own)]
             data = device.folder.take(lost)
