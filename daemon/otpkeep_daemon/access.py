@@ -9,14 +9,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from otpkeep_daemon.lock import holder
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.sockets import connect as connect_socket
 from otpkeep_daemon.sockets import receive
 from otpkeep_protocol import control
-from otpkeep_protocol.control import Request
+from otpkeep_protocol.control import Call, Request
 from otpkeep_protocol.errors import Busy, Locked, Malformed, Refused
 
 TIMEOUT_S = 30.0
@@ -24,13 +24,6 @@ LONG_S = 3600.0
 LONG_OPERATIONS = frozenset({"import", "verify", "backup"})
 FRESH_S = 5.0
 """How long an open connection is trusted to be still waited for; the daemon hangs up after 30 s."""
-
-
-class Call(Protocol):
-    """Carries out one operation of the service and returns its answer, or raises its OtpkeepError."""
-
-    def __call__(self, op: str, args: Mapping[str, Any]) -> Any:
-        """Do `op` with `args`; the operations are those of `service`."""
 
 
 def is_set_up(paths: Paths) -> bool:
@@ -54,8 +47,8 @@ def connect(paths: Paths, passphrase: Callable[[], str], *, keys: bool = True) -
     from otpkeep_daemon.alone import serve_alone
 
     given = passphrase() if keys else ""
-    with serve_alone(paths, lambda: given, keys=keys, meanwhile=lambda: is_served(paths)) as service:
-        yield service.call if service is not None else _Remote(paths, lambda: given, keys=keys)
+    with serve_alone(paths, lambda: given, keys=keys, meanwhile=lambda: is_served(paths)) as call:
+        yield call if call is not None else _Remote(paths, lambda: given, keys=keys)
 
 
 def is_served(paths: Paths) -> bool:
@@ -91,7 +84,7 @@ class _Remote:
             self._peer.close()
 
     def __call__(self, op: str, args: Mapping[str, Any]) -> Any:
-        """Do `op` with `args`; see Call."""
+        """Do `op` with `args`, over the socket."""
         try:
             return self._send(Request(op, args, self._ring))
         except Locked:
@@ -120,7 +113,7 @@ class _Remote:
                     "whether the edit was made is in `otpkeep log`"
                 )
                 raise Busy(message, "Look at its log, or restart it.") from error
-            except (ConnectionError, Malformed) as error:
+            except (ConnectionError, EOFError, Malformed) as error:
                 raise Busy(_GONE, "Try again; if it repeats, look at its log.") from error
         return control.decode_reply(reply)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.folder import RealFolder
@@ -15,7 +17,10 @@ from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.setup import AROUND, is_ready
 from otpkeep_daemon.store import Store
+from otpkeep_protocol.control import Call
 from otpkeep_protocol.errors import OtpkeepError, Refused
+
+_REPORTS = frozenset({"status", "verify"})
 
 
 def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> Service:
@@ -38,11 +43,13 @@ def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> S
 @contextmanager
 def serve_alone(
     paths: Paths, passphrase: Callable[[], str], *, keys: bool, meanwhile: Callable[[], bool]
-) -> Iterator[Service | None]:
-    """Yield the service, unlocked if `keys`, or None if a daemon has started to serve meanwhile.
+) -> Iterator[Call | None]:
+    """Yield the service's operations, unlocked if `keys`, or None if a daemon has started to serve meanwhile.
 
-    Before the command it looks at the folder once, since nobody has; after it, it brings the own vault file up to date.
+    Before a command that works with accounts it looks at the folder once, since nobody has; after it, it brings the own
+    vault file up to date. What is there to report on the folder finds it as it is.
     """
+    logging.basicConfig(level=logging.WARNING, format="otpkeep: %(message)s")
     paths.prepare()
     lock = wait_for_lock(paths.lock, "command", meanwhile)
     if lock is None:
@@ -53,8 +60,13 @@ def serve_alone(
         if keys:
             ring = device.open_slots(service.slot_files(), passphrase)
             service.unlock(device.unlock(service.store, ring))
-            service.engine.run()
-        yield service
+        yield lambda op, args: _call(service, op, args)
         service.write_own_vault()
     finally:
         service.close()
+
+
+def _call(service: Service, op: str, args: Mapping[str, Any]) -> Any:
+    if service.accounts is not None and op not in _REPORTS:
+        service.engine.run()
+    return service.call(op, args)

@@ -81,6 +81,8 @@ class Server:
                 answer = self._answer(peer)
                 peer.settimeout(SEND_S)
                 peer.sendall(answer)
+        except EOFError:
+            pass  # it only asked whether somebody listens
         except OSError as error:
             log.info("a command went away: %s", error.strerror or type(error).__name__)
         finally:
@@ -95,7 +97,7 @@ class Server:
             return control.encode_result(self._service.call(request.op, request.args, ring))
         except OtpkeepError as error:
             return control.encode_error(error)
-        except OSError:
+        except (OSError, EOFError):
             raise
         except Exception as error:  # noqa: BLE001 - a bug in one request must reach its asker, and not stop the others
             log.error("a request failed: %s", type(error).__name__)

@@ -67,8 +67,14 @@ def _peer_uid(peer: socket.socket) -> int:
 
 
 def receive(peer: socket.socket, limit: int) -> bytes:
-    """Return the next message of at most `limit` bytes. Malformed if the other end breaks off or sends more."""
-    return _exactly(peer, read_length(_exactly(peer, LENGTH_SIZE), limit))
+    """Return the next message of at most `limit` bytes.
+
+    EOFError if the other end says nothing and hangs up; Malformed if it breaks off in the middle, or sends more.
+    """
+    first = peer.recv(1)
+    if not first:
+        raise EOFError
+    return _exactly(peer, read_length(first + _exactly(peer, LENGTH_SIZE - 1), limit))
 
 
 def _exactly(peer: socket.socket, size: int) -> bytes:

@@ -6,13 +6,16 @@ reply   {v, result} or {v, error: {kind, message, hint, data}}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgpack
 
 from otpkeep_protocol.errors import Malformed, OtpkeepError, UnknownVersion, by_kind
+
+Call: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
+"""Carries out one operation of the service with its arguments; returns its answer or raises its OtpkeepError."""
 
 VERSION = 1
 LENGTH_SIZE = 4
