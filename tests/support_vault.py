@@ -19,9 +19,10 @@ from typing import Any
 from otpkeep_daemon import device as device_secrets
 from otpkeep_daemon.accounts import Accounts, edit_draft
 from otpkeep_daemon.engine import Engine, Outcome
+from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.lock import try_lock
 from otpkeep_daemon.memory_folder import MemoryFolder
-from otpkeep_daemon.replica import Keys, Replica, Surroundings
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_protocol import content, sealing, slots, wire
 from otpkeep_protocol.account import Otp

@@ -81,7 +81,7 @@ class Accounts:
         """Return one account with its history, newest first."""
         shown = self.find(text)
         names = self.names()
-        entries = history.annotate(self.replica.log(shown.account, newest=False), self.replica.chains.forks)
+        entries = history.annotate(self.replica.archive.log(shown.account, newest=False), self.replica.chains.forks)
         row = self._row(shown, names, secrets=secrets)
         return row | {"history": [rows.log_row(entry, shown, names) for entry in reversed(entries)]}
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.folder import RealFolder
+from otpkeep_daemon.home import AROUND, is_ready
 from otpkeep_daemon.lock import WriterLock, wait_for_lock
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
-from otpkeep_daemon.setup import AROUND, is_ready
 from otpkeep_daemon.store import Store
 from otpkeep_protocol.control import Call
 from otpkeep_protocol.errors import OtpkeepError, Refused

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from otpkeep_daemon.folder import Folder
-from otpkeep_daemon.replica import Keys
+from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.store import Store
 from otpkeep_protocol import keyring, sealing, slots, wire
 from otpkeep_protocol.content import Author

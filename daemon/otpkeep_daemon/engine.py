@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from otpkeep_daemon.folder import Folder, Listing, Published
-from otpkeep_daemon.replica import Replica, Surroundings, Verdict
+from otpkeep_daemon.keys import Surroundings
+from otpkeep_daemon.replica import Replica, Verdict
 from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers

@@ -149,7 +149,7 @@ class Import:
     def _had(self, account: bytes) -> dict[str, set[bytes]]:
         """Return every value that each field of an account ever had, encoded."""
         had: dict[str, set[bytes]] = {}
-        for event in self._replica.log(account):
+        for event in self._replica.archive.log(account):
             for name, value in (event.values or {}).items():
                 had.setdefault(name, set()).add(wire.encode(comparable(name, value)))
         return had

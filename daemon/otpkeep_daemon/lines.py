@@ -43,6 +43,6 @@ class Lines:
             return Entry(event, {}, concurrent=False)
         if event.account not in self._entries:
             replica = self._accounts.replica
-            entries = history.annotate(replica.log(event.account, newest=False), replica.chains.forks)
+            entries = history.annotate(replica.archive.log(event.account, newest=False), replica.chains.forks)
             self._entries[event.account] = {entry.event.hash: entry for entry in entries}
         return self._entries[event.account][event.hash]

@@ -22,9 +22,9 @@ from otpkeep_daemon import device
 from otpkeep_daemon.access import is_served
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.config import Config, read_config
+from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
 from otpkeep_daemon.paths import Paths
-from otpkeep_daemon.replica import Keys
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service

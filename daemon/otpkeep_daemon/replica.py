@@ -10,45 +10,25 @@ Memory follows the store and never runs ahead of it: nothing is folded before it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from otpkeep_daemon.database import SET_ASIDE
+from otpkeep_daemon.archive import Archive
+from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.store import NewFile, Store
-from otpkeep_protocol import content, keyring, sealing, statements, wire
+from otpkeep_protocol import content, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Author, Beat, Pair, Run
 from otpkeep_protocol.context import within_budget
-from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic, UnknownVersion
+from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, sha256
-from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import file_name
-from otpkeep_protocol.rules import STATEMENT_KINDS
 from otpkeep_protocol.slots import PASSPHRASE, slot_kind
 from otpkeep_protocol.state import State
 
 RUN_EVENTS = 500
 RUN_BYTES = 4_194_304
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What an unlocked device has in memory; `keyring` never has the admin seed."""
-
-    keyring: Keyring
-    author: Author
-    salt_secret: bytes = field(repr=False)
-    local_key: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where randomness (bytes of the operating system) and time (ms since 1970) come from."""
-
-    random: Callable[[int], bytes] = field(repr=False)
-    now: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +52,7 @@ class Replica:
         self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
         self.version = 0
         self.secrets_version = 0
-        self._opened = lru_cache(maxsize=64)(self._open_stored)
-        self._troubled = store.troubled_files()
-        self._invalid = store.invalid_events()
+        self.archive = Archive(store, keys)
         self._slots_changed = False
         self._load()
 
@@ -154,15 +132,7 @@ class Replica:
         self._absorb([], [Beat(author.device, author.writer, wall, seen)])
 
     def _seal(self, made: bytes) -> bytes:
-        ring = self.keys.keyring
-        return sealing.seal(
-            made,
-            vault=ring.vault,
-            epoch=ring.newest.id,
-            key=ring.newest.key,
-            salt_secret=self.keys.salt_secret,
-            random=self.around.random(32),
-        )
+        return self.keys.seal(made, self.around.random(32))
 
     # other devices' files
 
@@ -187,7 +157,7 @@ class Replica:
                 return Verdict("other-vault", f"a file of another vault, {header.vault.hex()}")
             if header.type == sealing.SLOT:
                 return self._take_slot(data, header)
-            _, opened = self._open(data)
+            opened = self.keys.open(data)
         except UnknownVersion as error:
             return Verdict("newer", error.message)
         except (Malformed, NotAuthentic) as error:
@@ -213,65 +183,24 @@ class Replica:
         kind = type(found).__name__.lower()
         made: tuple[Event, ...] = ()
         if isinstance(found, Run):
-            made = tuple(self.checked(event) for event in found.events)
+            made = tuple(self.keys.checked(event) for event in found.events)
         elif isinstance(found, Beat):
             beats.append(found)
         new = _new_file(kind, found.device, data, published=published, writer=found.writer, events=made)
         fresh.extend(self.store.add(new))
-        invalid = {event.hash for event in made if event.problem is not None}
-        if invalid:
-            self._invalid |= invalid
-            self._troubled.add(new.hash)
-
-    def checked(self, event: Event) -> Event:
-        """Return the event, without effect if it carries an admin statement that the admin did not sign."""
-        if event.problem is None and event.kind in STATEMENT_KINDS and event.values is not None:
-            try:
-                statements.check_admin(event.extra["statement"], self.keys.keyring)
-            except NotAuthentic as error:
-                return replace(event, problem=error.message)
-        return event
-
-    def _open(self, data: bytes) -> tuple[sealing.Header, bytes]:
-        header = sealing.read_header(data)
-        epoch = self.keys.keyring.epoch(header.epoch)
-        if epoch is None:
-            raise NotAuthentic("a file sealed under keys that this device does not have")
-        return header, sealing.open_sealed(data, header, epoch.key)
+        self.archive.note(new)
 
     # memory
 
     def _load(self) -> None:
-        for event in self.events():
+        for event in self.archive.events():
             self._note_statement(event)
             self.chains.add(event)
             self.state.apply(event)
-        for beat in self._beats():
+        for beat in self.archive.beats():
             self.chains.note_seen(beat.writer, beat.seen, beat.wall)
         if self.chains.forks:
             self._refold()
-
-    def _open_own(self, digest: bytes, data: bytes) -> bytes:
-        """Return the content of a file out of the store. IntegrityProblem if the disk has damaged it."""
-        try:
-            return self._open(data)[1]
-        except (Malformed, NotAuthentic) as error:
-            raise IntegrityProblem(
-                f"the store is damaged: {digest.hex()[:32]}.otpk in it does not open; the folder is not affected",
-                SET_ASIDE,
-            ) from error
-
-    def _events_of(self, opened: bytes, *, troubled: bool) -> list[Event]:
-        if not troubled:
-            return content.reread(opened)
-        found = content.read(opened, self.keys.keyring)
-        return [self.checked(event) for event in found.events] if isinstance(found, Run) else []
-
-    def _beats(self) -> Iterator[Beat]:
-        for digest, data in self.store.contents(("beat",)):
-            found = content.read(self._open_own(digest, data), self.keys.keyring)
-            assert isinstance(found, Beat)
-            yield found
 
     def _absorb(self, events: Iterable[Event], beats: Iterable[Beat] = ()) -> None:
         """Fold what the store has just committed."""
@@ -290,7 +219,7 @@ class Replica:
     def _refold(self) -> None:
         """Fold all events anew: a fork changed what contexts cover, or a late body took an event's effect away."""
         self.state = State(self.chains.forks)
-        for event in self.events():
+        for event in self.archive.events():
             self.state.apply(event)
 
     def _drop_superseded_slots(self) -> None:
@@ -315,26 +244,6 @@ class Replica:
 
     # questions
 
-    def events(self) -> Iterator[Event]:
-        """Yield every held event, in the order in which this device got them."""
-        for digest, data in self.store.contents(("run",)):
-            for event in self._events_of(self._open_own(digest, data), troubled=digest in self._troubled):
-                if event.problem is not None or event.hash not in self._invalid:
-                    yield event
-
-    def log(self, account: bytes | None = None, *, newest: bool = True) -> Iterator[Event]:
-        """Yield held events in log order, those without effect included."""
-        for event_hash, file_hash in self.store.log(account, newest=newest):
-            yield self._opened(file_hash)[event_hash]
-
-    def find(self, writer_prefix: str, seq: int) -> list[Event]:
-        """Return the events of that seq whose writer begins so."""
-        return [self._opened(file)[digest] for digest, file in self.store.find_event(writer_prefix, seq)]
-
-    def _open_stored(self, file_hash: bytes) -> Mapping[bytes, Event]:
-        opened = self._open_own(file_hash, self.store.data(file_hash))
-        return {event.hash: event for event in self._events_of(opened, troubled=file_hash in self._troubled)}
-
     def slot_statement(self) -> Mapping[str, wire.Value]:
         """Return the current slot.set statement. NotAuthentic if none has arrived."""
         known = statements.current(self.slot_statements.items())
@@ -353,24 +262,18 @@ class Replica:
         sealed = self.store.local(account)
         if sealed is None:
             return None
-        return keyring.unwrap(self.keys.local_key, self._local_label(account), sealed)
+        return self.keys.open_local(account, sealed)
 
     def local_secrets(self) -> dict[bytes, bytes]:
         """Return the canonical otp of every placeholder that this device enrolled, by account."""
-        key = self.keys.local_key
-        return {a: keyring.unwrap(key, self._local_label(a), sealed) for a, sealed in self.store.locals().items()}
+        return {account: self.keys.open_local(account, sealed) for account, sealed in self.store.locals().items()}
 
     def keep_locals(self, secrets: Mapping[bytes, bytes | None]) -> None:
         """Keep, or with None forget, placeholders' secrets on this device alone. Called inside a transaction."""
         self.secrets_version += 1
         for account, secret in secrets.items():
-            self.store.set_local(account, None if secret is None else self._seal_local(account, secret))
-
-    def _seal_local(self, account: bytes, secret: bytes) -> bytes:
-        return keyring.wrap(self.keys.local_key, self._local_label(account), secret, self.around.random(32))
-
-    def _local_label(self, account: bytes) -> bytes:
-        return b"otpkeep/v1/local" + self.keys.keyring.vault + account
+            sealed = None if secret is None else self.keys.seal_local(account, secret, self.around.random(32))
+            self.store.set_local(account, sealed)
 
 
 def _new_file(

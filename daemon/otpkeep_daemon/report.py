@@ -36,7 +36,7 @@ class Status:
         found = problems(store, self._engine, accounts, now_ms)
         found += [_problem(trouble.kind, trouble.message, trouble.hint) for trouble in troubles]
         alive = [v for v in accounts.views() if not v.deleted] if accounts is not None else None
-        newest = next(accounts.replica.log(), None) if accounts is not None else None
+        newest = next(accounts.replica.archive.log(), None) if accounts is not None else None
         return {
             "vault": store.need("vault").hex(),
             "device": self._device(),

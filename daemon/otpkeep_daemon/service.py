@@ -16,9 +16,10 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.imports import Import, Imported
+from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault, exportable
-from otpkeep_daemon.replica import Keys, Replica, Surroundings
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.verify import Verification
@@ -178,7 +179,7 @@ class Service:
         found: list[dict[str, Any]] = []
         lines = Lines(accounts)
         writers = lines.writers_of(args["device"]) if args["device"] is not None else None
-        for event in accounts.replica.log(wanted):
+        for event in accounts.replica.archive.log(wanted):
             if args["limit"] is not None and len(found) >= args["limit"]:
                 break
             if _within(event, args) and (writers is None or event.dot.writer in writers):
@@ -190,7 +191,7 @@ class Service:
         accounts = self._open
         if len(prefix) < 4 or not seq.isdecimal() or int(seq) > 2**53:
             raise Usage("an event is named like 9f86d0.17", "`otpkeep log` shows the names.")
-        found = accounts.replica.find(prefix.lower(), int(seq))
+        found = accounts.replica.archive.find(prefix.lower(), int(seq))
         if not found:
             raise NotFound("there is no such event on this device", "`otpkeep log` shows those that there are.")
         if len({event.dot.writer for event in found}) > 1:

@@ -7,52 +7,33 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
-from otpkeep_daemon.folder import Folder, RealFolder, create_folder
 from otpkeep_daemon.formats import aegis_crypto
-from otpkeep_daemon.lock import wait_for_lock
-from otpkeep_daemon.mounts import network_filesystem
+from otpkeep_daemon.found import choose_vault, holds_vault, read_all
+from otpkeep_daemon.home import AROUND, READY, Home, clear_interrupted, open_home
+from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
-from otpkeep_daemon.replica import Keys, Replica, Surroundings
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import devices, waiting_for
 from otpkeep_daemon.store import NewFile, Store
-from otpkeep_protocol import sealing, slots, wire
+from otpkeep_protocol import slots, wire
 from otpkeep_protocol.content import Author
-from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, OtpkeepError, Refused, Unreachable
+from otpkeep_protocol.errors import Malformed, Refused
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.ids import VaultId, sha256, vault_id
 from otpkeep_protocol.keyring import Keyring, new_keyring
-from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
+from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.statements import make_certificate, make_statement
 
-READY, STARTED = "ready", "started"
-AROUND = Surroundings(os.urandom, lambda: time.time_ns() // 1_000_000)
 _BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A store that is being set up, the folder that it will mirror, and the files of an earlier attempt to init."""
-
-    store: Store
-    folder: Folder
-    path: Path
-    interrupted: tuple[str, ...]
-
-
-def is_ready(store: Store) -> bool:
-    """Tell whether this store was set up to the end."""
-    return store.get(READY) is not None
 
 
 def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str]) -> dict[str, Any]:
@@ -62,10 +43,10 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], st
 
     Refused if this device has a vault already, or the folder has.
     """
-    home = _open_home(paths, folder, create=True)
+    home = open_home(paths, folder, create=True)
     try:
-        _clear_interrupted(home)
-        if _holds_vault(home.folder):
+        clear_interrupted(home)
+        if holds_vault(home.folder):
             raise Refused(
                 "this folder already holds a vault; nothing was changed",
                 f"To use it on this device: otpkeep recover {folder}",
@@ -105,10 +86,10 @@ def recover(
 
     `progress` is told (files done, files in all). WrongPassphrase leaves nothing behind.
     """
-    home = _open_home(paths, folder, create=False)
+    home = open_home(paths, folder, create=False)
     try:
-        files, pending = _read_all(home.folder)
-        chosen = _choose(files, vault, pending)
+        files, pending = read_all(home.folder)
+        chosen = choose_vault(files, vault, pending)
         ring, used = _open_ring(files, chosen, passphrase, code)
         keys = _new_keys(ring)
         _furnish(home, ring, keys, local_only=False)
@@ -125,66 +106,6 @@ def recover(
         return _recovered(home.store, replica, digest, waiting) | {"backed_up": backed_up}
     finally:
         home.store.close()
-
-
-# the store
-
-
-def _open_home(paths: Paths, folder: Path, *, create: bool) -> Home:
-    paths.prepare()
-    kind = network_filesystem(paths.data)
-    if kind is not None:
-        raise Refused(
-            f"{paths.data} is on a network file system ({kind}), where a store can't be kept safe",
-            "Set OTPKEEP_HOME to a directory on a local disk; only the folder may be remote.",
-        )
-    lock = wait_for_lock(paths.lock, "setup", lambda: False)
-    assert lock is not None
-    try:
-        store = Store(paths.store, lock)
-    except OtpkeepError:
-        lock.release()
-        raise
-    try:
-        return _prepared(paths, store, folder.expanduser().absolute(), create=create)
-    except BaseException:
-        store.close()
-        raise
-
-
-def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
-    if is_ready(store):
-        raise Refused(
-            "otpkeep is already set up on this device; nothing was changed",
-            "`otpkeep status` shows it. For a second vault use another OTPKEEP_HOME.",
-        )
-    _check_apart(paths.data, path)
-    if create:
-        create_folder(path)
-    elif not path.is_dir():
-        raise Unreachable(f"there is no folder {path}", "Name the folder that your cloud client has synced.")
-    interrupted = [file.name for file in store.files()] if store.get(STARTED) == b"init" else []
-    store.clear()
-    tag = AROUND.random(6).hex()
-    with store.transaction():
-        store.put("tag", tag.encode())
-        store.put(STARTED, b"init" if create else b"recover")
-    return Home(store, RealFolder(path, tag), path, tuple(interrupted))
-
-
-def _check_apart(data: Path, folder: Path) -> None:
-    """Refuse a folder that would carry this device's store, placeholders' secrets included, into the cloud."""
-    if data.resolve().is_relative_to(folder.resolve()):
-        raise Refused(
-            f"the folder {folder} would hold otpkeep's own data in {data}, which must stay on this device",
-            "Choose another folder, or another OTPKEEP_HOME.",
-        )
-
-
-def _clear_interrupted(home: Home) -> None:
-    """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it."""
-    for name in home.interrupted:
-        home.folder.delete(name)
 
 
 def _furnish(home: Home, ring: Keyring, keys: Keys, *, local_only: bool) -> None:
@@ -260,63 +181,6 @@ def _renew_passphrase(store: Store, replica: Replica, ring: Keyring, files: dict
     made = _passphrase_slots(ring, passphrase)
     _add_slots(store, made)
     return _slot_draft(ring, [*made, *kept], passphrase, dict(replica.slot_statements))
-
-
-# the folder
-
-
-def _read_all(folder: Folder) -> tuple[dict[str, bytes], int]:
-    """Return the files of otpkeep in the folder by name, and how many there are that can't be read yet."""
-    listing = folder.look()
-    read = {found.name: _read_ours(folder, found.name) for found in listing.files}
-    ours = {name: data for name, data in read.items() if data is not None}
-    pending = sum(1 for name in read if name not in ours and EXTENSION in name)
-    return ours, pending + len(listing.placeholders)
-
-
-def _read_ours(folder: Folder, name: str) -> bytes | None:
-    """Return the bytes of a file that says it is otpkeep's, None for any other, and for one that can't be read."""
-    try:
-        if not sealing.has_magic(folder.head(name) or b""):
-            return None
-        return folder.read(name)
-    except Unreachable:
-        raise
-    except OtpkeepError:
-        return None
-
-
-def _holds_vault(folder: Folder) -> bool:
-    """Tell whether there is a vault, even one whose files are still empty or elsewhere."""
-    listing = folder.look()
-    names = [*(found.name for found in listing.files), *(hidden_name(name) for name in listing.placeholders)]
-    return any(classify(name) is NameKind.SEALED_NAME for name in names) or bool(_vaults_of(_read_all(folder)[0]))
-
-
-def _vaults_of(files: dict[str, bytes]) -> set[VaultId]:
-    found = set()
-    for data in files.values():
-        try:
-            found.add(sealing.read_header(data).vault)
-        except Malformed:
-            continue
-    return found
-
-
-def _choose(files: dict[str, bytes], wanted: str | None, pending: int) -> VaultId:
-    found = _vaults_of(files)
-    chosen = [vault for vault in found if wanted is None or vault.hex().startswith(wanted.lower())]
-    if len(chosen) == 1:
-        return chosen[0]
-    if not found:
-        raise NotFound(
-            f"this folder holds no vault ({pending} files have not arrived or are damaged)",
-            "Wait until your cloud client has synced it, or name another folder.",
-        )
-    listed = ", ".join(sorted(vault.hex() for vault in found))
-    if chosen:
-        raise Ambiguous(f"this folder holds several vaults: {listed}", "Say which with --vault.")
-    raise NotFound(f"this folder holds no vault {wanted}; it holds {listed}", "Say which with --vault.")
 
 
 def _open_ring(

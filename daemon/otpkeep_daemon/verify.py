@@ -138,10 +138,12 @@ class Verification:
 
     def _unpublished(self, accounts: Accounts) -> Iterator[Event]:
         waiting = self._store.outbox_events()
-        yield from (e for e in accounts.replica.events() if e.hash not in self._events and e.hash not in waiting)
+        yield from (
+            e for e in accounts.replica.archive.events() if e.hash not in self._events and e.hash not in waiting
+        )
 
     def _check_rebuild(self, accounts: Accounts) -> None:
-        checked = [accounts.replica.checked(event) for event in self._events.values()]
+        checked = [accounts.replica.keys.checked(event) for event in self._events.values()]
         chains = Chains(checked)
         if encode(fold(checked, chains.forks)) != encode(accounts.replica.state):
             message = "what can be rebuilt from the folder alone is not what this device has"

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.lock import try_lock
-from otpkeep_daemon.replica import Keys, Replica, Surroundings
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_protocol import content, events, keyring, sealing
 from otpkeep_protocol.content import Author

@@ -267,7 +267,7 @@ class TestPlaceholders:
         account = placeholder(laptop, totp(b"a very local secret"))
 
         assert "secret" not in laptop.values(account)["otp"]
-        for event in laptop.replica.log():
+        for event in laptop.replica.archive.log():
             assert b"a very local secret" not in wire.encode(dict(event.values or {}))
 
     def test_it_makes_codes_here_after_a_restart(self, laptop: Device) -> None:

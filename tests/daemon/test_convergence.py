@@ -68,7 +68,7 @@ class Convergence(RuleBasedStateMachine):
         before = device.held()
         result = act()
         made = sorted(
-            (event for event in device.replica.log(newest=False) if event.hash not in before),
+            (event for event in device.replica.archive.log(newest=False) if event.hash not in before),
             key=lambda event: event.dot.seq,
         )
         held = set(before)

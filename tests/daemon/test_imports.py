@@ -193,7 +193,7 @@ class TestLeftOut:
 
 class TestPlaceholders:
     def events(self, device: Device) -> bytes:
-        return b"".join(wire.encode(dict(event.values or {})) for event in device.replica.log())
+        return b"".join(wire.encode(dict(event.values or {})) for event in device.replica.archive.log())
 
     def test_imported_placeholders_keep_their_secrets_here(self, laptop: Device) -> None:
         made = bring(laptop, entry("mail", totp(b"very local")), placeholder=True)

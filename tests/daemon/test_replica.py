@@ -57,7 +57,7 @@ def take_in(device: Device, *made: bytes) -> list[str]:
 
 class TestCommit:
     def test_a_devices_first_edit_opens_its_writer(self, laptop: Device) -> None:
-        first, second = laptop.replica.log(newest=False)
+        first, second = laptop.replica.archive.log(newest=False)
 
         assert (first.kind, first.dot.seq) == ("writer.open", 1)
         assert (second.kind, second.dot.seq) == ("device.add", 2)
@@ -278,7 +278,7 @@ class TestIngest:
 
         assert laptop.names() == [f"account {index}" for index in range(5)]
         assert laptop.replica.chains.missing() == {}
-        assert len(list(laptop.replica.log())) == 2 + 6
+        assert len(list(laptop.replica.archive.log())) == 2 + 6
 
     def test_a_gap_is_known_and_filled(self, laptop: Device) -> None:
         ben = self.ben(5)
@@ -303,7 +303,7 @@ class TestIngest:
         assert [row[:2] for row in laptop.store.problems()] == [(ben.writer, 3)]
         laptop.restart()
         assert laptop.names() == ["account 0"]
-        assert next(e for e in laptop.replica.log() if e.dot[:2] == (ben.writer, 3)).problem
+        assert next(e for e in laptop.replica.archive.log() if e.dot[:2] == (ben.writer, 3)).problem
 
     def test_a_newer_event_is_kept_passed_on_and_not_held(self, laptop: Device) -> None:
         ben = self.ben()
@@ -353,7 +353,7 @@ class TestIngest:
         assert laptop.names() == ["account 0"]
         laptop.restart()
         assert laptop.names() == ["account 0"]
-        assert next(laptop.replica.log(bytes(16))).values is not None
+        assert next(laptop.replica.archive.log(bytes(16))).values is not None
 
     def test_a_dropped_body_that_broke_a_rule_gives_one_state_in_any_order(self, laptop: Device, phone: Device) -> None:
         ben = self.ben()
@@ -455,15 +455,15 @@ class TestQuestions:
         laptop.clock.ms = 5
         laptop.commit(edit(ACCOUNT, name="3"))
 
-        log = list(laptop.replica.log(ACCOUNT, newest=False))
+        log = list(laptop.replica.archive.log(ACCOUNT, newest=False))
 
         assert [event.values["name"] for event in log if event.values is not None] == ["1", "2", "3"]
-        assert list(laptop.replica.log(ACCOUNT)) == log[::-1]
+        assert list(laptop.replica.archive.log(ACCOUNT)) == log[::-1]
 
     def test_an_event_is_found_by_the_beginning_of_its_writer(self, laptop: Device) -> None:
         made = laptop.commit(add(ACCOUNT))
         hexed = made.dot.writer.hex()
 
-        assert laptop.replica.find(hexed[:6], made.dot.seq) == [made]
-        assert laptop.replica.find(hexed, made.dot.seq) == [made]
-        assert laptop.replica.find(hexed[:6], 99) == []
+        assert laptop.replica.archive.find(hexed[:6], made.dot.seq) == [made]
+        assert laptop.replica.archive.find(hexed, made.dot.seq) == [made]
+        assert laptop.replica.archive.find(hexed[:6], 99) == []

@@ -1,0 +1,78 @@
+"""The archive: the events in the store, opened again. They were checked when they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from otpkeep_daemon.database import SET_ASIDE
+from otpkeep_daemon.keys import Keys
+from otpkeep_daemon.store import NewFile, Store
+from otpkeep_protocol import content
+from otpkeep_protocol.content import Beat, Run
+from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic
+from otpkeep_protocol.events import Event
+
+OPENED = 64
+"""How many files stay opened, for a log that goes back and forth between them."""
+
+
+class Archive:
+    """Reads a store with keys. `note` keeps it current."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+        self._troubled = store.troubled_files()
+        self._invalid = store.invalid_events()
+        self._opened = lru_cache(maxsize=OPENED)(self._open_file)
+
+    def note(self, new: NewFile) -> None:
+        """Take in that a file was stored: of one with invalid events, every rule must be checked again."""
+        invalid = {event.hash for event in new.events if event.problem is not None}
+        if invalid:
+            self._invalid |= invalid
+            self._troubled.add(new.hash)
+
+    def events(self) -> Iterator[Event]:
+        """Yield every held event, in the order in which this device got them."""
+        for digest, data in self._store.contents(("run",)):
+            for event in self._events_of(digest, data):
+                if event.problem is not None or event.hash not in self._invalid:
+                    yield event
+
+    def beats(self) -> Iterator[Beat]:
+        """Yield every beat."""
+        for digest, data in self._store.contents(("beat",)):
+            found = content.read(self._open(digest, data), self._keys.keyring)
+            assert isinstance(found, Beat)
+            yield found
+
+    def log(self, account: bytes | None = None, *, newest: bool = True) -> Iterator[Event]:
+        """Yield held events in log order, those without effect included."""
+        for event_hash, file_hash in self._store.log(account, newest=newest):
+            yield self._opened(file_hash)[event_hash]
+
+    def find(self, writer_prefix: str, seq: int) -> list[Event]:
+        """Return the events of that seq whose writer begins so."""
+        return [self._opened(file)[digest] for digest, file in self._store.find_event(writer_prefix, seq)]
+
+    def _open_file(self, digest: bytes) -> Mapping[bytes, Event]:
+        return {event.hash: event for event in self._events_of(digest, self._store.data(digest))}
+
+    def _events_of(self, digest: bytes, data: bytes) -> list[Event]:
+        opened = self._open(digest, data)
+        if digest not in self._troubled:
+            return content.reread(opened)
+        found = content.read(opened, self._keys.keyring)
+        return [self._keys.checked(event) for event in found.events] if isinstance(found, Run) else []
+
+    def _open(self, digest: bytes, data: bytes) -> bytes:
+        """Return the content of a stored file. IntegrityProblem if the disk has damaged it."""
+        try:
+            return self._keys.open(data)
+        except (Malformed, NotAuthentic) as error:
+            raise IntegrityProblem(
+                f"the store is damaged: {digest.hex()[:32]}.otpk in it does not open; the folder is not affected",
+                SET_ASIDE,
+            ) from error

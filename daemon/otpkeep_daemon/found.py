@@ -1,0 +1,64 @@
+"""What a folder holds before there is a store: its files, and the vaults that they say they belong to."""
+
+from __future__ import annotations
+
+from otpkeep_daemon.folder import Folder
+from otpkeep_protocol import sealing
+from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, OtpkeepError, Unreachable
+from otpkeep_protocol.ids import VaultId
+from otpkeep_protocol.naming import EXTENSION, NameKind, classify, hidden_name
+
+
+def read_all(folder: Folder) -> tuple[dict[str, bytes], int]:
+    """Return the files of otpkeep in the folder by name, and how many there are that can't be read yet."""
+    listing = folder.look()
+    read = {found.name: _read_ours(folder, found.name) for found in listing.files}
+    ours = {name: data for name, data in read.items() if data is not None}
+    pending = sum(1 for name in read if name not in ours and EXTENSION in name)
+    return ours, pending + len(listing.placeholders)
+
+
+def _read_ours(folder: Folder, name: str) -> bytes | None:
+    """Return the bytes of a file that says it is otpkeep's, None for any other, and for one that can't be read."""
+    try:
+        if not sealing.has_magic(folder.head(name) or b""):
+            return None
+        return folder.read(name)
+    except Unreachable:
+        raise
+    except OtpkeepError:
+        return None
+
+
+def holds_vault(folder: Folder) -> bool:
+    """Tell whether there is a vault, even one whose files are still empty or elsewhere."""
+    listing = folder.look()
+    names = [*(found.name for found in listing.files), *(hidden_name(name) for name in listing.placeholders)]
+    return any(classify(name) is NameKind.SEALED_NAME for name in names) or bool(_vaults_of(read_all(folder)[0]))
+
+
+def _vaults_of(files: dict[str, bytes]) -> set[VaultId]:
+    found = set()
+    for data in files.values():
+        try:
+            found.add(sealing.read_header(data).vault)
+        except Malformed:
+            continue
+    return found
+
+
+def choose_vault(files: dict[str, bytes], wanted: str | None, pending: int) -> VaultId:
+    """Return the one vault that the files belong to, or that `wanted` begins. NotFound or Ambiguous otherwise."""
+    found = _vaults_of(files)
+    chosen = [vault for vault in found if wanted is None or vault.hex().startswith(wanted.lower())]
+    if len(chosen) == 1:
+        return chosen[0]
+    if not found:
+        raise NotFound(
+            f"this folder holds no vault ({pending} files have not arrived or are damaged)",
+            "Wait until your cloud client has synced it, or name another folder.",
+        )
+    listed = ", ".join(sorted(vault.hex() for vault in found))
+    if chosen:
+        raise Ambiguous(f"this folder holds several vaults: {listed}", "Say which with --vault.")
+    raise NotFound(f"this folder holds no vault {wanted}; it holds {listed}", "Say which with --vault.")

@@ -1,0 +1,95 @@
+"""The place of a device while it is set up: its store, not ready yet, and the folder that it will mirror."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from otpkeep_daemon.folder import Folder, RealFolder, create_folder
+from otpkeep_daemon.keys import Surroundings
+from otpkeep_daemon.lock import wait_for_lock
+from otpkeep_daemon.mounts import network_filesystem
+from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.store import Store
+from otpkeep_protocol.errors import OtpkeepError, Refused, Unreachable
+
+READY, STARTED = "ready", "started"
+AROUND = Surroundings(os.urandom, lambda: time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A store that is being set up, the folder that it will mirror, and the files of an earlier attempt to init."""
+
+    store: Store
+    folder: Folder
+    path: Path
+    interrupted: tuple[str, ...]
+
+
+def is_ready(store: Store) -> bool:
+    """Tell whether this store was set up to the end."""
+    return store.get(READY) is not None
+
+
+def open_home(paths: Paths, folder: Path, *, create: bool) -> Home:
+    """Return a fresh store beside `folder`, which is made if `create`. Whatever an interrupted attempt stored is gone.
+
+    Refused if this device is set up already, or the places don't fit; Unreachable if there is no folder.
+    """
+    paths.prepare()
+    kind = network_filesystem(paths.data)
+    if kind is not None:
+        raise Refused(
+            f"{paths.data} is on a network file system ({kind}), where a store can't be kept safe",
+            "Set OTPKEEP_HOME to a directory on a local disk; only the folder may be remote.",
+        )
+    lock = wait_for_lock(paths.lock, "setup", lambda: False)
+    assert lock is not None
+    try:
+        store = Store(paths.store, lock)
+    except OtpkeepError:
+        lock.release()
+        raise
+    try:
+        return _prepared(paths, store, folder.expanduser().absolute(), create=create)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
+    if is_ready(store):
+        raise Refused(
+            "otpkeep is already set up on this device; nothing was changed",
+            "`otpkeep status` shows it. For a second vault use another OTPKEEP_HOME.",
+        )
+    _check_apart(paths.data, path)
+    if create:
+        create_folder(path)
+    elif not path.is_dir():
+        raise Unreachable(f"there is no folder {path}", "Name the folder that your cloud client has synced.")
+    interrupted = [file.name for file in store.files()] if store.get(STARTED) == b"init" else []
+    store.clear()
+    tag = AROUND.random(6).hex()
+    with store.transaction():
+        store.put("tag", tag.encode())
+        store.put(STARTED, b"init" if create else b"recover")
+    return Home(store, RealFolder(path, tag), path, tuple(interrupted))
+
+
+def _check_apart(data: Path, folder: Path) -> None:
+    """Refuse a folder that would carry this device's store, placeholders' secrets included, into the cloud."""
+    if data.resolve().is_relative_to(folder.resolve()):
+        raise Refused(
+            f"the folder {folder} would hold otpkeep's own data in {data}, which must stay on this device",
+            "Choose another folder, or another OTPKEEP_HOME.",
+        )
+
+
+def clear_interrupted(home: Home) -> None:
+    """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it."""
+    for name in home.interrupted:
+        home.folder.delete(name)

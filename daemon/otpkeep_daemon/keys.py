@@ -1,0 +1,71 @@
+"""The keys of an unlocked device, and what is sealed and opened with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from otpkeep_protocol import keyring, sealing, statements
+from otpkeep_protocol.content import Author
+from otpkeep_protocol.errors import NotAuthentic
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.keyring import Keyring
+from otpkeep_protocol.rules import STATEMENT_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where randomness (bytes of the operating system) and time (ms since 1970) come from."""
+
+    random: Callable[[int], bytes] = field(repr=False)
+    now: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What an unlocked device has in memory; `keyring` never has the admin seed."""
+
+    keyring: Keyring
+    author: Author
+    salt_secret: bytes = field(repr=False)
+    local_key: bytes = field(repr=False)
+
+    def seal(self, content: bytes, random: bytes) -> bytes:
+        """Return the file of `content` under the newest epoch; `random` is 32 fresh random bytes."""
+        ring = self.keyring
+        return sealing.seal(
+            content,
+            vault=ring.vault,
+            epoch=ring.newest.id,
+            key=ring.newest.key,
+            salt_secret=self.salt_secret,
+            random=random,
+        )
+
+    def open(self, data: bytes) -> bytes:
+        """Return the content of a sealed file. NotAuthentic, Malformed or UnknownVersion if it does not open."""
+        header = sealing.read_header(data)
+        epoch = self.keyring.epoch(header.epoch)
+        if epoch is None:
+            raise NotAuthentic("a file sealed under keys that this device does not have")
+        return sealing.open_sealed(data, header, epoch.key)
+
+    def checked(self, event: Event) -> Event:
+        """Return the event, without effect if it carries an admin statement that the admin did not sign."""
+        if event.problem is None and event.kind in STATEMENT_KINDS and event.values is not None:
+            try:
+                statements.check_admin(event.extra["statement"], self.keyring)
+            except NotAuthentic as error:
+                return replace(event, problem=error.message)
+        return event
+
+    def seal_local(self, account: bytes, secret: bytes, random: bytes) -> bytes:
+        """Return a placeholder's secret sealed for this device alone; `random` is 32 fresh random bytes."""
+        return keyring.wrap(self.local_key, self._local_label(account), secret, random)
+
+    def open_local(self, account: bytes, sealed: bytes) -> bytes:
+        """Return what `seal_local` sealed. NotAuthentic for anything else."""
+        return keyring.unwrap(self.local_key, self._local_label(account), sealed)
+
+    def _local_label(self, account: bytes) -> bytes:
+        return b"otpkeep/v1/local" + self.keyring.vault + account
