@@ -84,7 +84,7 @@ def test_a_device_with_thousands_of_holes_still_edits_and_beats(world: World) ->
     assert len(laptop.replica.chains.seen()) > EVENTS // 2 > MOST_PIECES
     # when: it edits, then: the event names as many pieces as it may, its own among them
     laptop.add("mail")
-    event = next(laptop.replica.log())
+    event = next(laptop.replica.archive.log())
     assert len(event.seen) == MOST_PIECES
     own = laptop.replica.keys.author.writer
     assert [(p.first, p.last) for p in event.seen if p.writer == own] == [(1, event.dot.seq - 1)]
@@ -100,7 +100,7 @@ def test_a_device_with_thousands_of_holes_still_edits_and_beats(world: World) ->
     # and: it is the same after a restart
     laptop.restart()
     laptop.add("bank")
-    assert len(next(laptop.replica.log()).seen) <= MOST_PIECES
+    assert len(next(laptop.replica.archive.log()).seen) <= MOST_PIECES
 
 
 def test_a_folder_with_thousands_of_holes_can_be_recovered_from_and_edited(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ class Convergence(RuleBasedStateMachine):
         one, other = self.device(first).replica, self.device(second).replica
         if one.chains.forks or other.chains.forks:
             return
-        both = list({event.hash: event for event in [*one.events(), *other.events()]}.values())
+        both = list({event.hash: event for event in [*one.archive.events(), *other.archive.events()]}.values())
         forward, backward = copy_of(one.state), copy_of(other.state)
         forward.join(other.state)
         backward.join(one.state)

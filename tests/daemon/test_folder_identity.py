@@ -209,9 +209,7 @@ def take(folder: MemoryFolder, names: list[str]) -> None:
         folder.take(name)
 
 
-def test_while_most_files_are_missing_none_is_put_back_until_the_person_says_so(
-    laptop: Device, tmp_path: Path
-) -> None:
+def test_while_most_files_are_missing_none_is_put_back_until_the_person_says_so(laptop: Device, tmp_path: Path) -> None:
     names = filled(laptop, 20)
     # given: a folder that lost more than half, and more than a few, of its files
     take(laptop.folder, names[: len(names) // 2 + 2])

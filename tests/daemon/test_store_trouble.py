@@ -49,7 +49,7 @@ def unbound(device: Device) -> None:
 
 def seqs(device: Device) -> list[int]:
     own = device.replica.keys.author.writer
-    return sorted(event.dot.seq for event in device.replica.log() if event.dot.writer == own)
+    return sorted(event.dot.seq for event in device.replica.archive.log() if event.dot.writer == own)
 
 
 def says_nothing_is_lost(error: OtpkeepError) -> None:
