@@ -103,6 +103,8 @@ class Engine:
         read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read, sizes))
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
+            if self.replica is not None:
+                self.replica.write_again()
             self._beat()
             published += self._publish_waiting()
             self._flush_marks()

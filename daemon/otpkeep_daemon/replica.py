@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from otpkeep_daemon.archive import Archive
 from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.store import NewFile, Store
-from otpkeep_protocol import content, sealing, statements, wire
+from otpkeep_protocol import again, content, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Author, Beat, Pair, Run
 from otpkeep_protocol.context import within_budget
@@ -26,6 +26,7 @@ from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.slots import PASSPHRASE, slot_kind
 from otpkeep_protocol.state import State
+from otpkeep_protocol.view import is_account
 
 RUN_EVENTS = 500
 RUN_BYTES = 4_194_304
@@ -107,7 +108,7 @@ class Replica:
                 prev,
                 self.chains.clock + number,
                 self.around.now(),
-                tuple(within_budget([*others, own] if own is not None else others, author.writer)),
+                self._seen_by(draft, [*others, own] if own is not None else others, author),
                 self.around.random(16),
             )
             composed.append(compose(draft, place))
@@ -115,6 +116,27 @@ class Replica:
             prev = event.hash
             own = Piece(author.writer, own.first if own is not None else 1, event.dot.seq, event.dot.hash)
         return composed
+
+    def _seen_by(self, draft: Draft, held: list[Piece], author: Author) -> tuple[Piece, ...]:
+        return draft.seen if draft.seen is not None else tuple(within_budget(held, author.writer))
+
+    def write_again(self) -> None:
+        """After a rollback, write again what only claims about lost events cover; once for each of these.
+
+        Called when the folder has been read as far as it can be: the lost events may still be in it.
+        """
+        writer, forks = self.keys.author.writer, self.chains.forks
+        held = self.store.places_of(writer)
+        lost = self.chains.last_known(writer) > max((seq for seq, _ in held), default=0)
+        mark = f"{self.chains.last_known(writer)} {len(forks.get(writer, ()))}".encode()
+        if not held or not (lost or writer in forks) or self.store.get(f"again.{writer.hex()}") == mark:
+            return
+        accounts = [account for account, subject in self.state.subjects.items() if is_account(subject)]
+        found = [d for a in accounts for d in again.drafts(self.archive.log(a, newest=False), writer, held, forks)]
+        if found:
+            self.commit(found)
+        with self.store.transaction():
+            self.store.put(f"again.{writer.hex()}", mark)
 
     def _store_run(self, author: Author, pairs: list[Pair], composed: list[tuple[bytes, bytes, Event]]) -> None:
         envelopes = {envelope for envelope, _ in pairs}

@@ -195,6 +195,10 @@ class Store(Database):
         """Return the hashes of the events that have a problem."""
         return {row[0] for row in self._db.execute("SELECT hash FROM events WHERE problem IS NOT NULL")}
 
+    def places_of(self, writer: bytes) -> set[tuple[int, bytes]]:
+        """Return seq and 16-byte hash of each held event of a writer."""
+        return set(self._db.execute("SELECT seq, substr(hash, 1, 16) FROM events WHERE writer = ?", (writer,)))
+
     def event_count(self) -> int:
         """Return how many events are held."""
         count: int = self._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]

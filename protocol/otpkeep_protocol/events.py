@@ -26,7 +26,10 @@ SALT_SIZE = 16
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an author wants to record; `values` maps field names to wire values, None meaning unset."""
+    """What an author wants to record; `values` maps field names to wire values, None meaning unset.
+
+    `seen` is given only for what is written again: what it had seen, instead of all that is held now.
+    """
 
     kind: str
     account: bytes | None = None
@@ -34,6 +37,7 @@ class Draft:
     weak: bool = False
     values: Mapping[str, wire.Value] = field(default_factory=dict, repr=False)
     extra: Mapping[str, wire.Value] = field(default_factory=dict, repr=False)
+    seen: tuple[Piece, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,279 @@
+"""The service and the daemon around it: keys that come for one request, backup off, whoever listens at the socket."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otpkeep_daemon.engine import BATCH
+from otpkeep_daemon.folder import Published
+from otpkeep_daemon.memory_folder import MemoryFolder
+from otpkeep_daemon.own_vault import OwnVault
+from otpkeep_daemon.service import Service
+from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError
+from support_cli import PROGRAM, environment, run_program
+from support_cli import Device as Program
+from support_system import need_root, uri
+from support_vault import Device, World, keyring, new_world
+
+LIST = {"tag": None, "deleted": False, "secrets": False}
+STRANGER = 65_534
+LONER = 54_321
+"""A user who has no processes, so that a bound on their number is one on ours."""
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with new_world() as made:
+        yield made
+
+
+@pytest.fixture
+def laptop(world: World) -> Device:
+    return world.device("laptop")
+
+
+def serve(device: Device, *, locked: bool) -> Service:
+    own = OwnVault(device.path / "vault.aegis.json", device.random)
+    service = Service(device.store, device.folder, own, device.around, pid=os.getpid())
+    if not locked:
+        service.unlock(device.replica.keys)
+    return service
+
+
+def is_locked(service: Service) -> bool:
+    with pytest.raises(Locked):
+        service.call("list", LIST)
+    return service.accounts is None and service.engine.replica is None
+
+
+def fill_store(device: Device) -> None:
+    """Let the store take nothing more."""
+    pages = device.store._db.execute("PRAGMA page_count").fetchone()[0]
+    device.store._db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+class TestKeysForOneRequest:
+    def test_they_are_forgotten_after_it(self, laptop: Device) -> None:
+        laptop.add("mail")
+        service = serve(laptop, locked=True)
+        assert [row["name"] for row in service.call("list", LIST, keyring().without_seed())] == ["mail"]
+        assert is_locked(service)
+
+    def test_they_are_forgotten_when_it_fails(self, laptop: Device) -> None:
+        service = serve(laptop, locked=True)
+        with pytest.raises(NotFound):
+            service.call("rm", {"account": "nothing"}, keyring().without_seed())
+        assert is_locked(service)
+
+    def test_they_are_forgotten_when_it_fails_unforeseen(self, laptop: Device) -> None:
+        service = serve(laptop, locked=True)
+        with pytest.raises(KeyError):
+            service.call("list", {}, keyring().without_seed())
+        assert is_locked(service)
+
+    @pytest.mark.parametrize("op", ["list", "unlock"])
+    def test_they_are_forgotten_when_the_pass_before_it_fails(self, world: World, laptop: Device, op: str) -> None:
+        # given: files that the store has no room for
+        phone = world.device("phone")
+        for number in range(20):
+            phone.add(f"konto{number}", note="x" * 4_000)
+        phone.run()
+        for name in phone.folder.names():
+            laptop.folder.put(name, phone.folder.read(name) or b"")
+        service = serve(laptop, locked=True)
+        fill_store(laptop)
+        # then: the request fails, and the keys are gone
+        with pytest.raises(OtpkeepError):
+            service.call(op, LIST, keyring().without_seed())
+        assert is_locked(service)
+
+    def test_they_stay_after_unlock_and_until_lock(self, laptop: Device) -> None:
+        service = serve(laptop, locked=True)
+        service.call("unlock", {}, keyring().without_seed())
+        service.call("list", LIST)
+        service.call("lock", {})
+        assert is_locked(service)
+
+
+class Patient(MemoryFolder):
+    """A folder that publishes its first file only once it may."""
+
+    def __init__(self) -> None:
+        super().__init__("patient")
+        self.entered, self.go = threading.Event(), threading.Event()
+        self.published = 0
+
+    def publish(self, name: str, data: bytes) -> Published:
+        self.entered.set()
+        assert self.go.wait(30)
+        self.published += 1
+        return super().publish(name, data)
+
+
+def test_backup_off_ends_the_publishing_of_a_pass_under_way(world: World) -> None:
+    folder = Patient()
+    laptop = world.device("laptop", folder=folder)
+    for number in range(10 * BATCH):
+        laptop.add(f"konto{number}")
+    service = serve(laptop, locked=False)
+    # given: a pass that has begun to publish
+    running = threading.Thread(target=service.engine.run)
+    running.start()
+    assert folder.entered.wait(30)
+    # when: backup is turned off meanwhile
+    answered: list[int] = []
+
+    def off() -> None:
+        service.call("backup", {"mode": "off", "here": False})
+        answered.append(folder.published)
+
+    asking = threading.Thread(target=off)
+    asking.start()
+    folder.go.set()
+    asking.join(60)
+    running.join(60)
+    # then: from the answer on nothing is published, and most of it was not
+    assert folder.published == answered[0]
+    assert folder.published <= 2 * BATCH
+    # and: neither an edit nor another pass does, and on goes on
+    laptop.add("more")
+    service.engine.run()
+    assert folder.published == answered[0]
+    assert service.call("backup", {"mode": "on", "here": False})["pending"] == 0
+
+
+def test_a_daemon_of_another_user_gets_no_request(tmp_path: Path) -> None:
+    need_root("become another user")
+    alpha = Program(tmp_path / "alpha", tmp_path / "folder")
+    alpha.init()
+    heard, theirs = os.pipe()
+    listening, ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _listen_as_stranger(alpha.home / "control.sock", ready, theirs)
+    os.close(theirs)
+    try:
+        assert os.read(listening, 1) == b"r"
+        for words in (["list"], ["status"], ["add", "-"], ["lock"]):
+            done = alpha.run(*words, stdin=uri(1).encode())
+            assert (words, done.code, done.error["kind"]) == (words, 1, "refused")
+            assert "another user" in done.error["message"]
+    finally:
+        os.kill(child, 15)
+        os.waitpid(child, 0)
+    with os.fdopen(heard, "rb") as pipe:
+        assert pipe.read() == b""
+
+
+def _listen_as_stranger(path: Path, ready: int, heard: int) -> None:
+    """Accept for ever as another user, passing on what was heard. Does not return."""
+    try:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.bind(str(path))
+            path.chmod(0o666)
+            os.setgroups([])
+            os.setgid(STRANGER)
+            os.setuid(STRANGER)
+            peer.listen()
+            os.write(ready, b"r")
+            while select.select([peer], [], [])[0]:
+                asker, _ = peer.accept()
+                with asker:
+                    os.write(heard, asker.recv(65_536))
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "86401", "10000000000000000000000", "1.5", "true", '"60"'])
+@pytest.mark.parametrize("key", ["look_every_s", "debounce_ms", "own_vault_delay_ms"])
+def test_a_setting_out_of_bounds_is_refused_before_anything_starts(laptop_home: Program, key: str, value: str) -> None:
+    (laptop_home.home / "config.toml").write_text(f"{key} = {value}\n")
+    before = {path.name for path in laptop_home.home.iterdir()}
+    done = run_program(["daemon", "run", "--json"], {**laptop_home.env, "OTPKEEP_PASSPHRASE_FILE": "/nowhere"})
+    assert (done.code, done.error["kind"]) == (1, "malformed")
+    assert key in done.error["message"]
+    assert {path.name for path in laptop_home.home.iterdir()} == before
+
+
+@pytest.fixture(scope="module")
+def laptop_home(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """A device that is set up, with no daemon."""
+    made = Program(tmp_path_factory.mktemp("service") / "alpha", tmp_path_factory.mktemp("folder"))
+    made.init()
+    return made
+
+
+def test_a_socket_that_can_t_be_bound_ends_the_daemon_at_once(tmp_path: Path) -> None:
+    alpha = Program(tmp_path / "alpha", tmp_path / "folder")
+    alpha.init()
+    (alpha.home / "control.sock").mkdir()
+    done = alpha.run("daemon", "run")
+    assert done.code not in (0, 130)
+    (alpha.home / "control.sock").rmdir()
+    alpha.add(uri(1))
+
+
+@pytest.mark.parametrize("threads", range(1, 5))
+def test_a_daemon_of_which_a_part_can_t_start_ends_with_a_failure_and_leaves_no_thread(threads: int) -> None:
+    """With room for so few threads, the worker, the watcher, the scheduler or the server finds none for itself."""
+    need_root("become another user")
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        root.chmod(0o755)
+        alpha = Program(root / "alpha", root / "folder")
+        alpha.init()
+        for path in (root, *root.rglob("*")):
+            os.chown(path, LONER, LONER)
+        done = _bounded(alpha, lambda: resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads)))
+        assert done.returncode == 1, done
+        assert "Traceback" not in done.stderr
+        assert not (alpha.home / "control.sock").exists()
+
+
+def _bounded(device: Program, bound: Callable[[], None]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, "daemon", "run"],
+        env=environment(OTPKEEP_HOME=str(device.home)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        user=LONER,
+        group=LONER,
+        extra_groups=[],
+        preexec_fn=bound,  # noqa: PLW1509 - nothing else runs here that could hold a lock
+    )
+
+
+@pytest.mark.parametrize("seq", ["9" * 5_000, "9" * 20, "٣" * 5_000, "-1", "", "1.5", "0x1"])
+def test_an_event_name_that_makes_no_sense_exits_2(laptop_home: Program, seq: str) -> None:
+    done = laptop_home.run("event", f"9f86d0.{seq}")
+    assert (done.code, done.error["kind"]) == (2, "usage")
+
+
+def test_an_event_that_is_not_there_exits_1(laptop_home: Program) -> None:
+    done = laptop_home.run("event", "9f86d0.99999999")
+    assert (done.code, done.error["kind"]) == (1, "not-found")
+
+
+def test_unlock_and_lock_without_a_daemon_say_so(laptop_home: Program) -> None:
+    done = laptop_home.run("unlock")
+    assert (done.code, done.error["kind"]) == (1, "refused")
+    assert "daemon" in done.error["message"]
+
+
+def test_a_log_of_a_device_that_is_not_there_exits_1(laptop_home: Program) -> None:
+    done = laptop_home.run("log", "--device", "nobody")
+    assert (done.code, done.error["kind"]) == (1, "not-found")
+    assert laptop_home.run("log", "--device", "alpha").ok().json
