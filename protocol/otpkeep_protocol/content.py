@@ -24,26 +24,21 @@ _KEYS = {"kind", "device", "nonce", "certificate", "payload", "signature"}
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The device that signs: its private seed, the nonce of its writer, its certificate."""
+    """The device that signs: its private seed, its writer's nonce, its certificate, and what follows from these."""
 
     seed: bytes = field(repr=False)
     nonce: bytes
     certificate: list[bytes]
+    public_key: bytes = field(init=False)
+    device: DeviceId = field(init=False)
+    writer: WriterId = field(init=False)
 
-    @property
-    def public_key(self) -> bytes:
-        """The device's Ed25519 public key."""
-        return public_key(self.seed)
-
-    @property
-    def device(self) -> DeviceId:
-        """The device's id."""
-        return device_id(self.public_key)
-
-    @property
-    def writer(self) -> WriterId:
-        """The id of the device's current writer."""
-        return writer_id(self.public_key, self.nonce)
+    def __post_init__(self) -> None:
+        """Derive once what every event needs."""
+        key = public_key(self.seed)
+        object.__setattr__(self, "public_key", key)
+        object.__setattr__(self, "device", device_id(key))
+        object.__setattr__(self, "writer", writer_id(key, self.nonce))
 
 
 @dataclass(frozen=True, slots=True)
