@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 
@@ -57,6 +56,8 @@ class LazyGroup(click.Group):
         Someone may have typed a URI with its secret in the place of a command.
         """
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # only slips need it
+
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             ctx.fail("There is no such command." + (f" Did you mean {close[0]}?" if close else ""))
         return super().resolve_command(ctx, args)

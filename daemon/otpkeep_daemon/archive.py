@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from otpkeep_daemon.database import SET_ASIDE
@@ -13,6 +13,8 @@ from otpkeep_protocol.content import Beat, Run
 from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic
 from otpkeep_protocol.events import Event
 
+BATCH_FILES = 32
+BATCH_BYTES = 262_144
 OPENED = 64
 """How many files stay opened, for a log that goes back and forth between them."""
 
@@ -36,10 +38,15 @@ class Archive:
 
     def events(self) -> Iterator[Event]:
         """Yield every held event, in the order in which this device got them."""
-        for digest, data in self._store.contents(("run",)):
-            for event in self._events_of(digest, data):
-                if event.problem is not None or event.hash not in self._invalid:
-                    yield event
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[Event]]:
+        """Yield every held event, as `events` does, many at a time, which is quicker."""
+        for files in _batches(self._store.contents(("run",))):
+            opened = [(digest, self._open(digest, data)) for digest, data in files]
+            events = [event for digest, content in opened for event in self._events_in(digest, content)]
+            yield [event for event in events if event.problem is not None or event.hash not in self._invalid]
 
     def beats(self) -> Iterator[Beat]:
         """Yield every beat."""
@@ -58,10 +65,10 @@ class Archive:
         return [self._opened(file)[digest] for digest, file in self._store.find_event(writer_prefix, seq)]
 
     def _open_file(self, digest: bytes) -> Mapping[bytes, Event]:
-        return {event.hash: event for event in self._events_of(digest, self._store.data(digest))}
+        opened = self._open(digest, self._store.data(digest))
+        return {event.hash: event for event in self._events_in(digest, opened)}
 
-    def _events_of(self, digest: bytes, data: bytes) -> list[Event]:
-        opened = self._open(digest, data)
+    def _events_in(self, digest: bytes, opened: bytes) -> list[Event]:
         if digest not in self._troubled:
             return content.reread(opened)
         found = content.read(opened, self._keys.keyring)
@@ -76,3 +83,17 @@ class Archive:
                 f"the store is damaged: {digest.hex()[:32]}.otpk in it does not open; the folder is not affected",
                 SET_ASIDE,
             ) from error
+
+
+def _batches(files: Iterable[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Cut (hash, bytes) pairs into batches that are small in memory."""
+    batch: list[tuple[bytes, bytes]] = []
+    size = 0
+    for digest, data in files:
+        batch.append((digest, data))
+        size += len(data)
+        if len(batch) == BATCH_FILES or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

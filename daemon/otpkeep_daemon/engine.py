@@ -52,6 +52,7 @@ class Engine:
         self._lock = lock
         self._missing: frozenset[str] = frozenset()
         self._unmarked: set[bytes] = set()
+        self._own_writes: set[str] = set()
 
     # settings kept in the store
 
@@ -69,6 +70,10 @@ class Engine:
             there = {found.name for found in listing.files}
             gone = [file.hash for file in self._store.files() if file.published and file.name not in there]
             self._store.mark_unpublished(gone)
+
+    def wrote(self, name: str) -> bool:
+        """Tell whether this engine has published `name` since its last pass: such a change is no news."""
+        return name in self._own_writes
 
     # the pass
 
@@ -98,6 +103,7 @@ class Engine:
             self._flush_marks()
             looked = self._store.looked()
             steps = self._plan(listing, looked)
+            self._own_writes.clear()
             self._note(listing, steps)
         sizes = {found.name: found.size for found in listing.files}
         read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read, sizes))
@@ -258,6 +264,7 @@ class Engine:
 
     def _publish_one(self, file: StoredFile) -> None:
         data = self._store.data(file.hash)
+        self._own_writes.add(file.name)
         if self._folder.publish(file.name, data) is Published.TAKEN:
             log.warning("%a held other bytes than its name stands for; they are replaced", file.name)
             self._folder.restore(file.name, data)

@@ -32,6 +32,8 @@ from otpkeep_daemon.watcher import Watcher
 from otpkeep_protocol.errors import Busy, OtpkeepError
 
 LONGEST_S = 2.0
+ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
+"""Blocked in every thread and waited for by the main one, so that no other thread can swallow them."""
 log = logging.getLogger(__name__)
 
 
@@ -41,8 +43,8 @@ class Worker:
     The file is written when edits have paused for `delay_s`, and at the latest LONGEST_S after the first of them.
     """
 
-    def __init__(self, service: Service, delay_s: float, failed: threading.Event) -> None:
-        """`failed` is set if a pass fails in a way that nobody foresaw: then the daemon must stop, not pretend."""
+    def __init__(self, service: Service, delay_s: float, failed: Callable[[], None]) -> None:
+        """`failed` is called if a pass fails in a way that nobody foresaw: then the daemon must stop, not pretend."""
         self.failure: BaseException | None = None
         self._service = service
         self._delay_s = delay_s
@@ -78,7 +80,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the daemon must not live on without its engine
             log.critical("the engine failed: %s", type(error).__name__)
             self.failure = error
-            self._failed.set()
+            self._failed()
 
     def _work(self) -> None:
         first: float | None = None
@@ -140,13 +142,12 @@ def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
 
 def _serve(service: Service, paths: Paths, config: Config) -> BaseException | None:
     """Have all parts run until a signal asks to stop, or the worker has failed; return that failure."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    worker = Worker(service, config.own_vault_delay_ms / 1000, stop)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    worker = Worker(service, config.own_vault_delay_ms / 1000, failed=lambda: os.kill(os.getpid(), signal.SIGTERM))
     service.changed = worker.edited
     service.unlocked = worker.look
-    watcher = Watcher(Path(os.fsdecode(service.store.need("folder"))), worker.look, quiet_s=config.debounce_ms / 1000)
+    directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), config.debounce_ms / 1000
+    watcher = Watcher(directory, worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
 
     def timed_look() -> None:
         watcher.rearm()
@@ -162,7 +163,7 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
             part.start()
             parts.callback(part.stop)
         log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
-        stop.wait()
+        signal.sigwait(ENDING)
         log.info("stopping")
     return worker.failure
 

@@ -6,9 +6,10 @@ With it a person can walk away to another authenticator at any moment, with the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from otpkeep_daemon import durable
 from otpkeep_daemon.accounts import Accounts
@@ -45,8 +46,18 @@ def exportable(accounts: Accounts) -> Exported:
     return Exported(tuple(chosen), tuple(left_out))
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the file is to hold, under which keys, and the version to record once it is written."""
+
+    export: Exported
+    master_key: bytes = field(repr=False)
+    slot: Mapping[str, Any] = field(repr=False)
+    version: bytes
+
+
 class OwnVault:
-    """Keeps the file current. `stale` and `compose` only read, under the service's lock; `write` needs no lock."""
+    """Keeps the file current. `stale` and `gather` only read, under the service's lock; `write` needs no lock."""
 
     def __init__(self, path: Path, random: Callable[[int], bytes]) -> None:
         self.path = path
@@ -57,24 +68,20 @@ class OwnVault:
         store = accounts.replica.store
         return store.get(WRITTEN) != _version(accounts) or not self.path.exists()
 
-    def compose(self, accounts: Accounts) -> tuple[bytes, bytes]:
-        """Return the file's new bytes, and the version to record once they are written.
-
-        NotAuthentic while the statement with the password slot has not arrived.
-        """
+    def gather(self, accounts: Accounts) -> Draft:
+        """Return what the file is to hold. NotAuthentic while the statement with the password slot has not arrived."""
         replica = accounts.replica
         slot = replica.slot_statement()["values"]["own"]
-        export = exportable(accounts)
-        made = aegis.write_with_master_key(export.accounts, replica.keys.keyring.own_master_key(), slot, self._random)
-        return made.data, _version(accounts)
+        return Draft(exportable(accounts), replica.keys.keyring.own_master_key(), slot, _version(accounts))
 
     def left_out_of(self, accounts: Accounts) -> tuple[Skipped, ...]:
         """Return the accounts that the file does not hold, and why."""
         export = exportable(accounts)
         return (*export.left_out, *write_db(export.accounts)[1])
 
-    def write(self, data: bytes) -> None:
+    def write(self, draft: Draft) -> None:
         """Replace the file durably, 0600. OtpkeepError if the disk refuses; the next change tries again."""
+        data = aegis.write_with_master_key(draft.export.accounts, draft.master_key, draft.slot, self._random).data
         try:
             with durable.opened(self.path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
                 durable.replace(folder, self.path.name, data, f".{self.path.name}.{self._random(6).hex()}")

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from otpkeep_protocol.errors import Refused
 
 _NAME = "otpkeep"
@@ -36,9 +34,17 @@ class Paths:
         if home := env.get("OTPKEEP_HOME"):
             root = Path(home).expanduser().absolute()
             return cls(root, root, root)
+        import platformdirs
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            runtime = platformdirs.user_runtime_path(_NAME, appauthor=False)
+            try:
+                runtime = platformdirs.user_runtime_path(_NAME, appauthor=False)
+            except PermissionError as error:
+                raise Refused(
+                    f"the runtime directory can't be trusted: {error}; nothing was changed",
+                    "Set XDG_RUNTIME_DIR to a directory that only you can write, or OTPKEEP_HOME.",
+                ) from error
         return cls(
             platformdirs.user_config_path(_NAME, appauthor=False),
             platformdirs.user_data_path(_NAME, appauthor=False),

@@ -215,10 +215,13 @@ class Replica:
     # memory
 
     def _load(self) -> None:
-        for event in self.archive.events():
-            self._note_statement(event)
-            self.chains.add(event)
-            self.state.apply(event)
+        for events in self.archive.batches():
+            for event in events:
+                self._note_statement(event)
+            for event in events:
+                self.chains.add(event)
+            for event in events:
+                self.state.apply(event)
         for beat in self.archive.beats():
             self.chains.note_seen(beat.writer, beat.seen, beat.wall)
         if self.chains.forks:

@@ -117,19 +117,19 @@ class Service:
             if self.accounts is None or not self._own_vault.stale(self.accounts):
                 return
             try:
-                data, version = self._own_vault.compose(self.accounts)
+                draft = self._own_vault.gather(self.accounts)
                 self._own_vault_trouble = None
             except OtpkeepError as trouble:
                 self._own_vault_trouble = trouble
                 return
         try:
-            self._own_vault.write(data)
+            self._own_vault.write(draft)
         except OtpkeepError as trouble:
             self._own_vault_trouble = trouble
             return
         try:
             with self.lock, self.store.transaction():
-                self.store.put(WRITTEN, version)
+                self.store.put(WRITTEN, draft.version)
         except OtpkeepError as trouble:
             self._own_vault_trouble = trouble
 
@@ -143,8 +143,9 @@ class Service:
         return {"id": account.hex(), "event": name, "backed_up": self._back_up()}
 
     def _back_up(self) -> bool:
+        backed_up = self.engine.publish()
         self.changed()
-        return self.engine.publish()
+        return backed_up
 
     # operations
 

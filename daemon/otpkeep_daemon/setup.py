@@ -130,8 +130,9 @@ def _finish(home: Home, paths: Paths, replica: Replica) -> bool:
     own_vault, accounts = OwnVault(paths.own_vault, AROUND.random), Accounts(replica)
     version = b""
     if replica.slot_statements:
-        data, version = own_vault.compose(accounts)
-        own_vault.write(data)
+        draft = own_vault.gather(accounts)
+        own_vault.write(draft)
+        version = draft.version
     with home.store.transaction():
         home.store.put(WRITTEN, version)
         home.store.put(READY, b"yes")

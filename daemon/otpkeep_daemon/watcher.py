@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +29,11 @@ _log = logging.getLogger(__name__)
 
 _PASSED_OVER = (NameKind.TEMPORARY, NameKind.README)
 
-# Opening and closing after reading are not among them: our own looks would prompt looks for ever.
+# Opening and closing after reading are not among them: our own looks would prompt looks for ever. Where closing after
+# writing is told, each write before it need not be.
 _CHANGES: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
-    FileModifiedEvent,
-    FileClosedEvent,
+    FileClosedEvent if sys.platform == "linux" else FileModifiedEvent,
     FileMovedEvent,
     FileDeletedEvent,
     DirDeletedEvent,
@@ -42,15 +43,22 @@ _CHANGES: list[type[FileSystemEvent]] = [
 class Watcher:
     """Watches one directory, not those in it, and calls `on_hint` soon after something in it changed.
 
-    Changes under names that a look passes over prompt nothing. `on_hint` comes from another thread, once
-    for changes that follow each other within `quiet_s` seconds, at most `limit_s` after the first; it must
-    not raise. The directory may be missing, or go and come back: `rearm` is called by every timed look.
+    Changes under names that a look passes over, or that are `ignored`, prompt nothing. `on_hint` comes from another
+    thread, once for changes that follow each other within `quiet_s` seconds, at most `limit_s` after the first; it
+    must not raise. The directory may be missing, or go and come back: `rearm` is called by every timed look.
     """
 
     def __init__(
-        self, directory: Path, on_hint: Callable[[], None], *, quiet_s: float = 0.05, limit_s: float = 0.25
+        self,
+        directory: Path,
+        on_hint: Callable[[], None],
+        *,
+        ignored: Callable[[str], bool] = lambda _name: False,
+        quiet_s: float = 0.05,
+        limit_s: float = 0.25,
     ) -> None:
         self._directory = directory
+        self._ignored = ignored
         self._on_hint = on_hint
         self._quiet = quiet_s
         self._limit = limit_s
@@ -106,7 +114,7 @@ class Watcher:
         try:
             # The real path: watchdog does not follow a link, and the folder may be one.
             path = os.path.realpath(self._directory)
-            observer.schedule(_Changes(debounce.touch), path, event_filter=_CHANGES)
+            observer.schedule(_Changes(debounce.touch, self._ignored), path, event_filter=_CHANGES)
             observer.start()
         except OSError as error:
             _log.info("No hints about changes in %s: %s", self._directory, error.strerror)
@@ -123,13 +131,14 @@ class Watcher:
 class _Changes(FileSystemEventHandler):
     """Touches once for each event that a look could see the effect of."""
 
-    def __init__(self, touch: Callable[[], None]) -> None:
+    def __init__(self, touch: Callable[[], None], ignored: Callable[[str], bool]) -> None:
         self._touch = touch
+        self._ignored = ignored
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Judge an event by the names in it: a move out of a temporary name counts."""
-        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        if any(classify(Path(path).name) not in _PASSED_OVER for path in paths):
+        names = [Path(os.fsdecode(path)).name for path in (event.src_path, event.dest_path) if path]
+        if any(classify(name) not in _PASSED_OVER and not self._ignored(name) for name in names):
             self._touch()
 
 

@@ -100,7 +100,7 @@ class TestInterrupted:
 
 
 def _init_under_strace(device: Device, fault: str) -> int:
-    calls = fault.split("=")[1].split(":")[0]
+    calls = fault.removeprefix("inject=").partition(":")[0]
     words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", fault]
     done = subprocess.run(
         [*words, *PROGRAM, "init", "--folder", str(device.folder), "--device", "alpha"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,12 @@ def laptop(world: World) -> Device:
 
 def fill(device: Device) -> OtpkeepError:
     """Add accounts until the store takes no more, and return what it said then."""
-    with pytest.raises(OtpkeepError) as raised:
-        for number in range(1_000):
+    for number in range(1_000):
+        try:
             device.add(f"konto{number}", note=BIG)
-    return raised.value
+        except OtpkeepError as error:
+            return error
+    raise AssertionError("the store took everything")
 
 
 def bound(device: Device, more: int) -> None:
@@ -169,9 +171,9 @@ def test_on_a_disk_that_is_really_full_nothing_that_was_acknowledged_is_lost(
 
 def _filled_and_freed(alpha: Program, disk: Path) -> None:
     # when: somebody fills the disk
-    with pytest.raises(OSError, match="No space left"), (disk / "filling").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    with (disk / "filling").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
     done = alpha.run("add", "-", stdin=uri(2, more="&x=" + BIG).encode())
     # then: an edit fails in so many words
     assert (done.code, done.error["kind"]) == (1, "failed"), done
