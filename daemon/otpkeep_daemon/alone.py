@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import device
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.home import AROUND, is_ready
 from otpkeep_daemon.lock import WriterLock, wait_for_lock
@@ -30,7 +31,13 @@ def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> S
     except OtpkeepError:
         lock.release()
         raise
-    if not is_ready(store):
+    try:
+        with translated("the store can't be read now; nothing was changed and nothing is lost"):
+            ready = is_ready(store)
+    except OtpkeepError:
+        store.close()
+        raise
+    if not ready:
         store.close()
         raise Refused(
             "setting up was interrupted here before it was done; nothing is lost",

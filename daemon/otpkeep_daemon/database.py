@@ -59,6 +59,17 @@ CREATE TABLE locals (account BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROW
 """
 
 
+@contextmanager
+def translated(message: str) -> Iterator[None]:
+    """Say in our words what SQLite says: IntegrityProblem of damage, OtpkeepError with `message` of the rest."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OtpkeepError(f"{message} ({error})", "Free some space or check the disk, and try again.") from error
+    except sqlite3.DatabaseError as error:
+        raise IntegrityProblem(f"the store is damaged: {error}; the folder is not affected", SET_ASIDE) from error
+
+
 class Database:
     """One connection on one file, under a lock that one process holds. Threads take turns by a lock of their own."""
 
@@ -70,18 +81,11 @@ class Database:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare()
-        except sqlite3.OperationalError as error:
+            with translated("the store can't be opened now; nothing was changed and nothing is lost"):
+                self._prepare()
+        except BaseException:
             self._db.close()
-            raise OtpkeepError(
-                f"the store {path} can't be opened now ({error}); nothing was changed and nothing is lost",
-                "Free some space, check the disk and its permissions, and try again.",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise IntegrityProblem(
-                f"the store {path} is damaged: {error}; the folder is not affected", SET_ASIDE
-            ) from error
+            raise
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -106,19 +110,14 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable when the block has ended. OtpkeepError if the disk refuses: nothing was saved."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back()
-            raise OtpkeepError(
-                f"the store could not be written ({error}); this was not saved, and everything before it is",
-                "Free some space or check the disk, and try again.",
-            ) from error
-        except BaseException:
-            self._roll_back()
-            raise
+        with translated("the store could not be written; this was not saved, and everything before it is"):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.keys import Keys
-from otpkeep_daemon.store import Store
+from otpkeep_daemon.store import SUPERSEDED, Store
 from otpkeep_protocol import keyring, sealing, slots, wire
 from otpkeep_protocol.content import Author
 from otpkeep_protocol.errors import Malformed, NotAuthentic, OtpkeepError, Unreachable, WrongPassphrase
-from otpkeep_protocol.ids import VaultId
+from otpkeep_protocol.ids import VaultId, sha256
 from otpkeep_protocol.keyring import Keyring
 
 SECRETS_LIMIT = 4096
-MOST_SLOTS = 64
-"""Each costs an Argon2id: a folder full of slots must not keep a person waiting for ever."""
 
 
 def keep_secrets(store: Store, ring: Keyring, keys: Keys, random: bytes) -> None:
@@ -29,12 +27,13 @@ def keep_secrets(store: Store, ring: Keyring, keys: Keys, random: bytes) -> None
 
 def unlock(store: Store, ring: Keyring) -> Keys:
     """Return the keys of this device. NotAuthentic if this keyring is not the one that its store is wrapped under."""
-    if ring.vault != store.need("vault"):
+    with translated("the store can't be read now; nothing is lost"):
+        vault, nonce = store.need("vault"), store.need("nonce")
+        wrapped, certificate = store.need("secrets"), wire.decode(store.need("certificate"), SECRETS_LIMIT)
+    if ring.vault != vault:
         raise NotAuthentic("these keys are of another vault; nothing was changed", "Check OTPKEEP_HOME.")
-    opened = keyring.unwrap(ring.newest.key, ring.store_label(), store.need("secrets"))
-    secrets = wire.decode(opened, SECRETS_LIMIT)
-    certificate = wire.decode(store.need("certificate"), SECRETS_LIMIT)
-    author = Author(secrets["seed"], store.need("nonce"), certificate)
+    secrets = wire.decode(keyring.unwrap(ring.newest.key, ring.store_label(), wrapped), SECRETS_LIMIT)
+    author = Author(secrets["seed"], nonce, certificate)
     return Keys(ring.without_seed(), author, secrets["salt_secret"], secrets["local_key"])
 
 
@@ -45,18 +44,36 @@ def slot_files(store: Store, folder: Folder) -> Iterator[bytes]:
     """Yield the slots that may open this vault; they need no key and give none away.
 
     First those of the store, then those that only the folder has: another device may have set a new passphrase. A slot
-    that a stranger put there opens nothing, since the device's secrets are wrapped under the true keys.
+    that a stranger put there opens nothing, since the device's secrets are wrapped under the true keys. Many of them
+    take time; whoever can fill the folder could as well empty it.
     """
-    yield from (data for _, data in store.contents(("slot",)))
+    with translated("the store can't be read now; nothing is lost"):
+        vault, superseded = store.need("vault"), superseded_slots(store)
+        held = [data for _, data in store.contents(("slot",))]
+    yield from held
     try:
         listing = folder.look()
     except Unreachable:
         return
     for found in listing.files:
         if found.size <= SLOT_LIMIT and store.file_named(found.name) is None:
-            data = folder.read(found.name)
-            if data is not None and is_slot_of(data, store.need("vault")):
+            data = _read(folder, found.name)
+            if is_slot_of(data, vault) and sha256(data) not in superseded:
                 yield data
+
+
+def superseded_slots(store: Store) -> set[bytes]:
+    """Return the hashes of the slots that this device has seen replaced: they unlock it no more."""
+    kept = store.get(SUPERSEDED) or b""
+    return {kept[start : start + 32] for start in range(0, len(kept), 32)}
+
+
+def _read(folder: Folder, name: str) -> bytes:
+    """Return a file's bytes, none of them if it can't be read: one bad file must not keep the others from opening."""
+    try:
+        return folder.read(name) or b""
+    except OtpkeepError:
+        return b""
 
 
 def is_slot_of(data: bytes, vault: VaultId) -> bool:
@@ -88,7 +105,7 @@ def open_with_code(candidates: Iterable[bytes], code: bytes) -> tuple[Keyring, b
 
 def _open_any(candidates: Iterable[bytes], *, passphrase: str | None, code: bytes | None) -> tuple[Keyring, bytes]:
     damaged: OtpkeepError | None = None
-    tried = sorted(islice(candidates, MOST_SLOTS), key=slots.effort)
+    tried = sorted(candidates, key=slots.effort)
     for data in tried:
         try:
             return slots.open_slot(data, passphrase=passphrase, code=code), data

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.replica import Replica, Verdict
@@ -66,6 +67,7 @@ class Engine:
         with self._lock, self._store.transaction():
             self._unmarked.clear()
             listing = self._folder.look()
+            self._folder.trust(listing)
             self._store.put("folder.device", str(listing.device).encode())
             there = {found.name for found in listing.files}
             gone = [file.hash for file in self._store.files() if file.published and file.name not in there]
@@ -92,21 +94,25 @@ class Engine:
     def run(self) -> Outcome:
         """Make one pass. An unreachable folder is an outcome, not an error."""
         try:
-            self.last = self._run()
+            with translated("the store can't be read now; nothing is lost"):
+                self.last = self._run()
         except Unreachable as trouble:
             self.last = Outcome(trouble=trouble)
         return self.last
 
     def _run(self) -> Outcome:
         listing = self._folder.look()
+        sizes = {found.name: found.size for found in listing.files}
         with self._lock:
             self._flush_marks()
             looked = self._store.looked()
             steps = self._plan(listing, looked)
             self._own_writes.clear()
             self._note(listing, steps)
-        sizes = {found.name: found.size for found in listing.files}
+        known = self._statements()
         read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read, sizes))
+        if self._statements() != known:
+            read += self._read_slots(listing)
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
             if self.replica is not None:
@@ -115,6 +121,17 @@ class Engine:
             published += self._publish_waiting()
             self._flush_marks()
         return Outcome(read, published, steps.missing)
+
+    def _statements(self) -> int:
+        """Return how many statements about slots are known."""
+        return len(self.replica.slot_statements) if self.replica is not None else 0
+
+    def _read_slots(self, listing: Listing) -> int:
+        """Read again the slots that no statement had named before: one that has come just now may."""
+        with self._lock:
+            looked = self._store.looked()
+        there = {found.name for found in listing.files}
+        return self._read([v.name for v in looked.values() if v.verdict == "slot" and v.name in there], listing, looked)
 
     def _plan(self, listing: Listing, looked: Mapping[str, Looked]) -> Plan:
         return plan.decide(
@@ -138,6 +155,7 @@ class Engine:
         plan.check_folder(there, listing.device, known, last_device)
         if listing.device != last_device:
             self._check_back(listing, known)
+        self._folder.trust(listing)
         return known
 
     def _check_back(self, listing: Listing, known: dict[str, Known]) -> None:
@@ -177,7 +195,6 @@ class Engine:
             if replica is None:
                 return 0
             fresh = {name: data for name, data in contents.items() if not self._store.has(sha256(data))}
-            statements = len(replica.slot_statements)
             verdicts = dict(zip(fresh, replica.ingest(list(fresh.values())), strict=True))
             now = self._around.now() // 1000
             with self._store.transaction():
@@ -191,9 +208,6 @@ class Engine:
                     self._store.set_looked(
                         [Looked(name, found[name].size, found[name].mtime_ns, verdict.kind, since, content)]
                     )
-                if len(replica.slot_statements) != statements:
-                    looked = self._store.looked().values()
-                    self._store.forget_looked([v.name for v in looked if v.verdict == "slot"])
         return sum(verdict.kind == "ok" for verdict in verdicts.values())
 
     def _read_one(self, name: str) -> bytes | None:

@@ -41,6 +41,8 @@ class Listing:
 
     device: int
     """The operating system's number of the disk: another one suggests that this is not the same folder."""
+    inode: int
+    """The directory's number on that disk."""
     files: tuple[Found, ...]
     placeholders: tuple[str, ...]
     """Names of files that exist, but that the cloud client has not downloaded."""
@@ -58,8 +60,8 @@ class Folder(Protocol):
 
     Every method raises Unreachable if the folder is missing or the system fails the request, with a hint
     by cause; it is then unknown whether the request had its effect, and asking again is always safe.
-    No method makes the folder itself, and none writes into another directory than the last look saw: where a
-    disk is not mounted any more, nothing may be written.
+    No method makes the folder itself, and once a listing is trusted, none writes into another directory than the
+    one that it shows: where a disk is not mounted any more, nothing may be written.
     """
 
     def look(self) -> Listing:
@@ -71,6 +73,9 @@ class Folder(Protocol):
 
     def head(self, name: str) -> bytes | None:
         """Return the first HEAD_SIZE bytes of a file, or all if it is shorter; None and errors as for `read`."""
+
+    def trust(self, listing: Listing) -> None:
+        """Write only into the directory of this listing from now on."""
 
     def read(self, name: str) -> bytes | None:
         """Return the whole file; None if it is no longer here (gone, evicted, or no regular file).
@@ -115,15 +120,14 @@ class RealFolder:
         self.path = path
         self._tag = tag
         self._anonymous = anonymous
-        self._looked_at: tuple[int, int] | None = None
+        self._trusted: tuple[int, int] | None = None
 
     def look(self) -> Listing:
         """See Folder."""
         files: list[Found] = []
         placeholders: list[str] = []
         with self._opened() as folder, os.scandir(folder) as entries:
-            self._looked_at = _identity(folder)
-            device = self._looked_at[0]
+            here = os.fstat(folder)
             for entry in entries:
                 kind = classify(entry.name)
                 if kind in (NameKind.TEMPORARY, NameKind.README) or not entry.is_file(follow_symlinks=False):
@@ -134,7 +138,12 @@ class RealFolder:
                         placeholders.append(entry.name)
                     else:
                         files.append(Found(entry.name, status.st_size, status.st_mtime_ns))
-        return Listing(device, tuple(sorted(files, key=lambda f: f.name)), tuple(sorted(placeholders)))
+        files.sort(key=lambda found: found.name)
+        return Listing(here.st_dev, here.st_ino, tuple(files), tuple(sorted(placeholders)))
+
+    def trust(self, listing: Listing) -> None:
+        """See Folder."""
+        self._trusted = (listing.device, listing.inode)
 
     def head(self, name: str) -> bytes | None:
         """See Folder."""
@@ -161,26 +170,26 @@ class RealFolder:
 
     def publish(self, name: str, data: bytes) -> Published:
         """See Folder."""
-        with self._opened_as_looked_at() as folder:
+        with self._opened_trusted() as folder:
             created = not durable.exists(folder, _plain(name)) and self._create(folder, name, data)
             return _settle(folder, name, data, created=created)
 
     def restore(self, name: str, data: bytes) -> None:
         """See Folder."""
-        with self._opened_as_looked_at() as folder:
+        with self._opened_trusted() as folder:
             durable.replace(folder, _plain(name), data, self._temporary())
             if not durable.holds(folder, name, data):
                 raise not_read_back(name)
 
     def delete(self, name: str) -> None:
         """See Folder."""
-        with self._opened_as_looked_at() as folder:
+        with self._opened_trusted() as folder:
             durable.discard(folder, _plain(name))
             durable.sync_directory(folder)
 
     def clear_temporaries(self) -> None:
         """See Folder."""
-        with self._opened() as folder:
+        with self._opened_trusted() as folder:
             with os.scandir(folder) as entries:
                 left = [e.name for e in entries if is_own_temporary(e.name, self._tag) and e.is_file()]
             for name in left:
@@ -189,7 +198,7 @@ class RealFolder:
     def write_readme(self, text: str) -> None:
         """See Folder."""
         data = text.encode()
-        with self._opened() as folder:
+        with self._opened_trusted() as folder:
             if not durable.holds(folder, README_NAME, data):
                 durable.replace(folder, README_NAME, data, self._temporary())
 
@@ -215,10 +224,11 @@ class RealFolder:
             raise unreachable(self.path, error) from error
 
     @contextlib.contextmanager
-    def _opened_as_looked_at(self) -> Iterator[int]:
-        """Hold the directory open for a change, if it is still the one that the last look saw."""
+    def _opened_trusted(self) -> Iterator[int]:
+        """Hold the directory open for a change, if it is still the one that was trusted."""
         with self._opened() as folder:
-            if self._looked_at not in (None, _identity(folder)):
+            status = os.fstat(folder)
+            if self._trusted not in (None, (status.st_dev, status.st_ino)):
                 raise exchanged(self.path)
             yield folder
 
@@ -257,12 +267,6 @@ def _read(folder: int, name: str, size: int) -> bytes:
             return durable.read_all(descriptor, size)
     except PermissionError as error:
         raise denied(name) from error
-
-
-def _identity(folder: int) -> tuple[int, int]:
-    """Return the disk and the number of an open directory."""
-    status = os.fstat(folder)
-    return status.st_dev, status.st_ino
 
 
 def _is_placeholder(status: os.stat_result) -> bool:

@@ -25,6 +25,11 @@ _HINTS = {
 }
 
 
+def shown(name: str) -> str:
+    """Return a file name as it may stand in a message: one that could steer a terminal or forge a line is escaped."""
+    return name if name.isprintable() else ascii(name)
+
+
 def unreachable(path: Path, error: OSError) -> Unreachable:
     """Say that the folder can't be used, why, and what to do about that cause."""
     number = error.errno or 0
@@ -46,7 +51,7 @@ def exchanged(path: Path) -> Unreachable:
 def oversized(name: str) -> Malformed:
     """Say that a file is larger than any that otpkeep writes."""
     return Malformed(
-        f"{name} is larger than any file of otpkeep. It was not read; nothing else is affected.",
+        f"{shown(name)} is larger than any file of otpkeep. It was not read; nothing else is affected.",
         "If it is not yours, move it out of the folder.",
     )
 
@@ -54,7 +59,7 @@ def oversized(name: str) -> Malformed:
 def denied(name: str) -> Refused:
     """Say that the rights of one file keep it from us."""
     return Refused(
-        f"The system does not let this user read {name}. Nothing else is affected.",
+        f"The system does not let this user read {shown(name)}. Nothing else is affected.",
         "Give your user the right to read it (chmod u+r), or move it out of the folder if it is not yours.",
     )
 
@@ -62,6 +67,6 @@ def denied(name: str) -> Refused:
 def not_read_back(name: str) -> Unreachable:
     """Say that a file did not stay as it was written."""
     return Unreachable(
-        f"{name} was written and does not read back the same. What you saved is safe on this device.",
+        f"{shown(name)} was written and does not read back the same. What you saved is safe on this device.",
         "Check the disk, and whether another program changes files in this folder.",
     )

@@ -21,12 +21,11 @@ AROUND = Surroundings(os.urandom, lambda: time.time_ns() // 1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A store that is being set up, the folder that it will mirror, and the files of an earlier attempt to init."""
+    """A store that is being set up, and the folder that it will mirror."""
 
     store: Store
     folder: Folder
     path: Path
-    interrupted: tuple[str, ...]
 
 
 def is_ready(store: Store) -> bool:
@@ -71,13 +70,14 @@ def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
         create_folder(path)
     elif not path.is_dir():
         raise Unreachable(f"there is no folder {path}", "Name the folder that your cloud client has synced.")
-    interrupted = [file.name for file in store.files()] if store.get(STARTED) == b"init" else []
+    if store.get(STARTED) == b"init":
+        _clear_interrupted(RealFolder(path, store.need("tag").decode()), store)
     store.clear()
     tag = AROUND.random(6).hex()
     with store.transaction():
         store.put("tag", tag.encode())
         store.put(STARTED, b"init" if create else b"recover")
-    return Home(store, RealFolder(path, tag), path, tuple(interrupted))
+    return Home(store, RealFolder(path, tag), path)
 
 
 def _check_apart(data: Path, folder: Path) -> None:
@@ -89,7 +89,7 @@ def _check_apart(data: Path, folder: Path) -> None:
         )
 
 
-def clear_interrupted(home: Home) -> None:
+def _clear_interrupted(folder: Folder, store: Store) -> None:
     """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it."""
-    for name in home.interrupted:
-        home.folder.delete(name)
+    for file in store.files():
+        folder.delete(file.name)

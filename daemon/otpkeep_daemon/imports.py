@@ -164,12 +164,13 @@ class Import:
             self._made.secrets[shown.account] = wire.encode(latest.to_wire())
 
     def _latest(self, shown: View, otp: Otp) -> Otp:
-        """Return `otp`, with the counter that this device has reached if it is further."""
+        """Return `otp`, with the counter that this device has reached if it is further, or was reset on purpose."""
         local = self._replica.local_secret(shown.account)
         here = None if local is None else Otp.from_wire(wire.unpack(local))
-        if here is None or here.counter is None or otp.counter is None or here.counter_key != otp.counter_key:
+        if here is None or here.counter is None or otp.counter is None or here.secret != otp.secret:
             return otp
-        return replace(otp, counter=max(here.counter, otp.counter))
+        reached = here.counter if here.counter_key != otp.counter_key else max(here.counter, otp.counter)
+        return replace(otp, counter=reached, counter_key=here.counter_key)
 
     def _raise_counter(self, shown: View, otp: Otp) -> bool:
         if otp.counter is None or shown.counter is None or otp.counter <= shown.counter:

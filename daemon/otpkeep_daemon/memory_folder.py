@@ -50,7 +50,10 @@ class MemoryFolder:
         absent = {n for n, kind in kinds.items() if kind is NameKind.PLACEHOLDER} | self.evicted
         present = [n for n, kind in kinds.items() if kind not in _PASSED_OVER and n not in absent]
         files = tuple(Found(n, len(self._files[n][0]), self._files[n][1]) for n in present)
-        return Listing(self.device, files, tuple(sorted(absent)))
+        return Listing(self.device, 1, files, tuple(sorted(absent)))
+
+    def trust(self, listing: Listing) -> None:
+        """See Folder; there is no other directory in memory."""
 
     def head(self, name: str) -> bytes | None:
         """See Folder."""

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from otpkeep_daemon.archive import Archive
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.keys import Keys, Surroundings
-from otpkeep_daemon.store import NewFile, Store
+from otpkeep_daemon.store import SUPERSEDED, NewFile, Store
 from otpkeep_protocol import again, content, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Author, Beat, Pair, Run
@@ -53,9 +54,10 @@ class Replica:
         self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
         self.version = 0
         self.secrets_version = 0
-        self.archive = Archive(store, keys)
         self._slots_changed = False
-        self._load()
+        with translated("the store can't be read now; nothing is lost"):
+            self.archive = Archive(store, keys)
+            self._load()
 
     # own edits
 
@@ -260,6 +262,7 @@ class Replica:
         if held - current and any(slot_kind(self.store.data(digest)) == PASSPHRASE for digest in held & current):
             with self.store.transaction():
                 self.store.drop(held - current)
+                self.store.put(SUPERSEDED, b"".join(sorted(self.slot_hashes(superseded=True) - current)))
 
     def _note_statement(self, event: Event) -> None:
         if event.kind == "slot.set" and event.problem is None and event.values is not None:

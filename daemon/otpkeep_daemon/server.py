@@ -29,25 +29,31 @@ class Server:
     """Serves until `stop`. One thread accepts; each connection has one of its own."""
 
     def __init__(self, service: Service, path: Path) -> None:
-        """Bind the socket; whoever was there before is gone, since we hold the writer lock."""
+        """`path` is where the socket will be."""
         self._service = service
         self._path = path
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._stopping = threading.Event()
         self._peers: set[socket.socket] = set()
-        self._socket = bind(path)
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._accept, name="accept")
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
+        """Begin to answer, in the place of whoever was there before: they are gone, since we hold the writer lock."""
+        bind(self._listening, self._path)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._listening.close()
+            self._path.unlink(missing_ok=True)
+            raise
 
     def stop(self) -> None:
         """Take no more requests, and wait for those that are under way."""
         self._stopping.set()
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
         for peer in list(self._peers):
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RD)
@@ -59,7 +65,7 @@ class Server:
     def _accept(self) -> None:
         while not self._stopping.is_set():
             try:
-                peer, _ = self._socket.accept()
+                peer, _ = self._listening.accept()
             except OSError as error:
                 if not self._stopping.wait(RETRY_S):
                     log.error("a command could not be served: %s", error.strerror)

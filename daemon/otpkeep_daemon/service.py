@@ -13,6 +13,7 @@ from typing import Any
 
 from otpkeep_daemon import device, report
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.imports import Import, Imported
@@ -29,6 +30,8 @@ from otpkeep_protocol.ids import event_name
 from otpkeep_protocol.keyring import Keyring
 
 Args = Mapping[str, Any]
+MOST_SLOTS = 1024
+"""What fits into a reply, whatever somebody put into the folder."""
 
 
 class Service:
@@ -87,10 +90,14 @@ class Service:
         operation = _OPERATIONS.get(op)
         if operation is None:
             raise Usage(f"this otpkeep has no operation {op!r}", "Restart the daemon after an update.")
+        with translated("the store can't be read now; nothing was changed and nothing is lost"):
+            return self._call(operation, op, args, ring)
+
+    def _call(self, operation: _Operation, op: str, args: Args, ring: Keyring | None) -> Any:
         if operation.locks_itself and self.accounts is not None:
             return operation.run(self, args)
         with self.lock:
-            was_locked = self.accounts is None
+            was_locked, stays = self.accounts is None, False
             try:
                 if was_locked and ring is not None:
                     self.unlock(device.unlock(self.store, ring))
@@ -99,9 +106,11 @@ class Service:
                     raise Locked(
                         "otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase."
                     )
-                return operation.run(self, args)
+                answer = operation.run(self, args)
+                stays = op == "unlock"
+                return answer
             finally:
-                if was_locked and op != "unlock" and self.accounts is not None:
+                if was_locked and not stays and self.accounts is not None:
                     self.lock_keys()
 
     def close(self) -> None:
@@ -113,25 +122,20 @@ class Service:
 
     def write_own_vault(self) -> None:
         """Bring the own vault file up to date, if it is not. A disk that refuses is a problem in `status`."""
-        with self.lock:
+        try:
+            self._write_own_vault()
+            self._own_vault_trouble = None
+        except OtpkeepError as trouble:
+            self._own_vault_trouble = trouble
+
+    def _write_own_vault(self) -> None:
+        with self.lock, translated("the store can't be read now; nothing is lost"):
             if self.accounts is None or not self._own_vault.stale(self.accounts):
                 return
-            try:
-                draft = self._own_vault.gather(self.accounts)
-                self._own_vault_trouble = None
-            except OtpkeepError as trouble:
-                self._own_vault_trouble = trouble
-                return
-        try:
-            self._own_vault.write(draft)
-        except OtpkeepError as trouble:
-            self._own_vault_trouble = trouble
-            return
-        try:
-            with self.lock, self.store.transaction():
-                self.store.put(WRITTEN, draft.version)
-        except OtpkeepError as trouble:
-            self._own_vault_trouble = trouble
+            draft = self._own_vault.gather(self.accounts)
+        self._own_vault.write(draft)
+        with self.lock, self.store.transaction():
+            self.store.put(WRITTEN, draft.version)
 
     @property
     def _open(self) -> Accounts:
@@ -190,7 +194,7 @@ class Service:
     def _event(self, args: Args) -> dict[str, Any]:
         prefix, _, seq = str(args["event"]).partition(".")
         accounts = self._open
-        if len(prefix) < 4 or not seq.isdecimal() or int(seq) > 2**53:
+        if len(prefix) < 4 or not (seq.isascii() and seq.isdecimal()) or len(seq) > 16:
             raise Usage("an event is named like 9f86d0.17", "`otpkeep log` shows the names.")
         found = accounts.replica.archive.find(prefix.lower(), int(seq))
         if not found:
@@ -255,7 +259,7 @@ class Service:
         return status.row(pid=self._pid, now_ms=self._around.now(), troubles=troubles)
 
     def _slots(self, _args: Args) -> list[bytes]:
-        return list(islice(self.slot_files(), device.MOST_SLOTS))
+        return list(islice(self.slot_files(), MOST_SLOTS))
 
     def _unlock(self, _args: Args) -> dict[str, Any]:
         if self.accounts is None:

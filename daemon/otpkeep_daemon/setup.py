@@ -16,7 +16,7 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.formats import aegis_crypto
 from otpkeep_daemon.found import choose_vault, holds_vault, read_all
-from otpkeep_daemon.home import AROUND, READY, Home, clear_interrupted, open_home
+from otpkeep_daemon.home import AROUND, READY, Home, open_home
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
@@ -45,7 +45,6 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], st
     """
     home = open_home(paths, folder, create=True)
     try:
-        clear_interrupted(home)
         if holds_vault(home.folder):
             raise Refused(
                 "this folder already holds a vault; nothing was changed",

@@ -17,10 +17,11 @@ PATH_LIMIT = 100
 """Bytes that every system takes in the path of a Unix socket (Linux 107, macOS 103)."""
 
 
-def bind(path: Path) -> socket.socket:
-    """Return a listening socket at `path`, 0600, in the place of whatever was there."""
+def bind(listening: socket.socket, path: Path) -> None:
+    """Have a socket listen at `path`, 0600, in the place of an old one. Refused if something else is there."""
+    if path.exists() and not path.is_socket():
+        raise Refused(f"{path} is in the way: it is no socket", "Move it away.")
     path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _short(path) as name:
         before = os.umask(0o177)
         try:
@@ -28,7 +29,6 @@ def bind(path: Path) -> socket.socket:
         finally:
             os.umask(before)
     listening.listen()
-    return listening
 
 
 def connect(path: Path, timeout_s: float) -> socket.socket | None:

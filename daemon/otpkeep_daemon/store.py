@@ -15,6 +15,8 @@ from otpkeep_daemon.database import Database
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
 
+SUPERSEDED = "slots.superseded"
+"""Where the hashes of replaced slots are kept, 32 bytes each, readable without keys."""
 _ADD_EVENT = """
 INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET file = excluded.file, problem = excluded.problem, bodied = 1

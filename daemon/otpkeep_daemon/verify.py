@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,7 +15,7 @@ from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Run
 from otpkeep_protocol.errors import Malformed, NotAuthentic, OtpkeepError, Unreachable
 from otpkeep_protocol.events import Event
-from otpkeep_protocol.ids import sha256
+from otpkeep_protocol.ids import event_name, sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
 from otpkeep_protocol.state import encode, fold
@@ -128,9 +128,8 @@ class Verification:
 
     def _check_whole(self, accounts: Accounts) -> None:
         for event in self._unpublished(accounts):
-            self._report(
-                None, None, "missing", f"event {event.dot.seq} of this vault is in no file of the folder", _SYNC
-            )
+            name = event_name(event.dot.writer, event.dot.seq)
+            self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
         for row in _gaps(self._events.values()):
             self._report(None, None, "gap", row, _SYNC)
         if self._depth == "rebuild":
@@ -138,16 +137,23 @@ class Verification:
 
     def _unpublished(self, accounts: Accounts) -> Iterator[Event]:
         waiting = self._store.outbox_events()
-        yield from (
-            e for e in accounts.replica.archive.events() if e.hash not in self._events and e.hash not in waiting
-        )
+        there = self._events.keys() | waiting
+        yield from (event for event in accounts.replica.archive.events() if event.hash not in there)
 
     def _check_rebuild(self, accounts: Accounts) -> None:
-        checked = [accounts.replica.keys.checked(event) for event in self._events.values()]
-        chains = Chains(checked)
-        if encode(fold(checked, chains.forks)) != encode(accounts.replica.state):
+        replica = accounts.replica
+        rebuilt = [replica.keys.checked(event) for event in self._events.values()]
+        held = {event.hash: event for event in [*rebuilt, *replica.archive.events()]}
+        if _state(rebuilt) != _state(held.values()) or not self._live_state_holds(accounts, held):
             message = "what can be rebuilt from the folder alone is not what this device has"
             self._report(None, None, "rebuild", message, "See the other problems; run `otpkeep backup now` first.")
+
+    def _live_state_holds(self, accounts: Accounts, held: Mapping[bytes, Event]) -> bool:
+        """Tell whether the live state is that of its events; it can't be asked while the folder has news for it."""
+        replica = accounts.replica
+        if any(not replica.chains.holds(event.dot) for event in held.values() if event.held):
+            return True
+        return encode(replica.state) == _state(held.values())
 
     def _report(self, name: str | None, file: StoredFile | None, kind: str, message: str, hint: str) -> None:
         device = None
@@ -158,6 +164,12 @@ class Verification:
 
 _DAMAGED = "Its content is safe on the devices that have it; nothing was deleted."
 _SYNC = "Let the folder sync, or run `otpkeep backup now`."
+
+
+def _state(events: Iterable[Event]) -> bytes:
+    """Return the encoded state of events."""
+    every = list(events)
+    return encode(fold(every, Chains(every).forks))
 
 
 def _gaps(events: Any) -> list[str]:

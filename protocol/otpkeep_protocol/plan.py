@@ -105,7 +105,8 @@ def decide(
     missing = [name for name, file in known.items() if file.published and not file.beat and name not in there]
     waiting = [name for name, file in known.items() if not file.published]
     damaged = [name for name, seen in looked.items() if seen.verdict == "damaged" and name in known and name in listing]
-    few = len(missing) <= FEW or 2 * len(missing) <= len(there)
+    published = sum(file.published and not file.beat for file in known.values())
+    few = len(missing) <= FEW or 2 * len(missing) <= published
     again = [name for name in missing if name in missing_before] if few else []
     heal = [name for name in [*again, *damaged] if known[name].own]
     return Plan(

@@ -78,7 +78,7 @@ class TestKeysForOneRequest:
         "op",
         [
             "list",
-            pytest.param("unlock", marks=pytest.mark.xfail(strict=True, reason="a failed unlock keeps the keys")),
+            "unlock",
         ],
     )
     def test_they_are_forgotten_when_the_pass_before_it_fails(self, world: World, laptop: Device, op: str) -> None:
@@ -230,10 +230,7 @@ def test_a_daemon_of_which_a_part_can_t_start_ends_with_a_failure_and_leaves_no_
     assert laptop_home.run("list").ok().json == []
 
 
-MANY_DIGITS = pytest.mark.xfail(strict=True, reason="Python refuses to read so long a number: ValueError")
-
-
-@pytest.mark.parametrize("seq", ["9" * 20, "-1", "", "1.5", "0x1", pytest.param("9" * 5_000, marks=MANY_DIGITS)])
+@pytest.mark.parametrize("seq", ["9" * 20, "-1", "", "1.5", "0x1", "9" * 5_000])
 def test_an_event_name_that_makes_no_sense_exits_2(laptop_home: Program, seq: str) -> None:
     done = laptop_home.run("event", f"9f86d0.{seq}")
     assert (done.code, done.error["kind"]) == (2, "usage")

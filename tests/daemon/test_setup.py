@@ -87,7 +87,6 @@ class TestInterrupted:
         assert len(vaults(made.folder)) == 1
         assert made.add(uri(1))["backed_up"] is True
 
-    @pytest.mark.xfail(strict=True, reason="the names of the first are forgotten before its files are removed")
     def test_an_init_that_was_killed_twice_leaves_one_vault_in_the_end(self, tmp_path: Path) -> None:
         need("strace")
         # given: an init that was killed after it had published, and another before it had cleared that away
@@ -151,13 +150,12 @@ class TestPlantedSlots:
         assert len(heir(alpha).recover()["added"]) == 1
         assert time.monotonic() - began < 2 * QUICKLY_S
 
-    @pytest.mark.xfail(strict=True, reason="of the slots in the folder only the first 64 by name are tried")
     def test_many_cheap_ones_hide_the_right_one_from_nobody(self, alpha: Device) -> None:
         vault = next(iter(vaults(alpha.folder)))
         planted = self.planted(vault=vault)
         at = sealing.HEADER_SIZE + 1
         cheap = planted[:at] + CHEAP.to_bytes() + planted[at + 9 :]
-        for number in range(device_secrets.MOST_SLOTS):
+        for number in range(70):
             (alpha.folder / f"{number:032x}.otpk").write_bytes(cheap[:-1] + bytes([number]))
         assert len(listed(alpha)) == 1
         assert len(heir(alpha).recover()["added"]) == 1
@@ -182,7 +180,6 @@ def sheet(tmp_path: Path) -> Device:
     return made
 
 
-@pytest.mark.xfail(strict=True, reason="the superseded slots are still in the folder, and tried from there")
 def test_a_daemon_that_was_unlocked_meanwhile_takes_the_new_passphrase_and_not_the_old(
     sheet: Device, tmp_path: Path
 ) -> None:
@@ -194,7 +191,6 @@ def test_a_daemon_that_was_unlocked_meanwhile_takes_the_new_passphrase_and_not_t
     _only_the_new_one_opens(sheet, new, "list")
 
 
-@pytest.mark.xfail(strict=True, reason="the superseded slots are still in the folder, and tried from there")
 def test_a_device_without_a_daemon_takes_the_new_passphrase_and_then_not_the_old(sheet: Device, tmp_path: Path) -> None:
     with _replaced(sheet, tmp_path) as new:
         assert len(sheet.run("list", env=new).ok().json) == 1
@@ -220,7 +216,6 @@ def test_an_init_with_nobody_to_ask_can_be_run_again(tmp_path: Path) -> None:
     assert len(vaults(tmp_path / "folder")) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="verify compares the state of a device that has not looked with the folder")
 def test_what_another_device_has_just_published_is_no_problem_to_verify(alpha: Device) -> None:
     heir(alpha).recover()
     assert alpha.run("verify", "--depth", "rebuild").json["problems"] == []

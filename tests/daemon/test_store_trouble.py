@@ -185,14 +185,9 @@ def _filled_and_freed(alpha: Program, disk: Path) -> None:
     assert status(alpha)["problems"] == []
 
 
-UNFORESEEN = pytest.mark.xfail(
-    strict=True, reason="a damaged page behind the first shows as a raw sqlite3.DatabaseError"
-)
-
-
 @pytest.mark.parametrize(
     "part",
-    ["beginning", pytest.param("middle", marks=UNFORESEEN), pytest.param("all but the first page", marks=UNFORESEEN)],
+    ["beginning", "middle", "all but the first page"],
 )
 def test_a_store_whose_bytes_were_overwritten_is_called_damaged_and_asks_for_a_copy(
     world: World, laptop: Device, part: str
@@ -228,7 +223,6 @@ def _open_and_load(device: Device, opened: ExitStack) -> None:
     device.add("more")
 
 
-@UNFORESEEN
 def test_a_command_on_an_overwritten_store_exits_4_and_asks_for_a_copy(tmp_path: Path) -> None:
     alpha = Program(tmp_path / "alpha", tmp_path / "folder")
     alpha.init()

@@ -54,7 +54,6 @@ def test_a_large_foreign_file_stops_nothing(tmp_path: Path, folder: Path) -> Non
     assert done.json["events"] == beta.run("verify", "--depth", "rebuild").json["events"]
 
 
-@pytest.mark.xfail(strict=True, reason="looking for slots gives up at a small file that can't be read")
 def test_a_foreign_file_that_we_may_not_read_stops_nothing(tmp_path: Path) -> None:
     need_root("make files of other users")
     need("setpriv")
@@ -101,7 +100,7 @@ def plainly(device: Device, *words: str, stdin: str = "") -> Result:
     [
         "damaged",
         "empty",
-        pytest.param("large", marks=pytest.mark.xfail(strict=True, reason="the message has the name as it is")),
+        "large",
     ],
 )
 def test_names_that_steer_neither_stop_anything_nor_reach_the_log_raw(tmp_path: Path, how: str) -> None:
