@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from otpkeep_daemon.lock import try_lock
 from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import NewFile, Store
+from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing, slots, wire
 from otpkeep_protocol.account import Otp
 from otpkeep_protocol.content import Author
@@ -214,7 +214,7 @@ class Device:
         self.store = Store(self.path / "store.db", lock)
         if self.store.get("secrets") is None:
             self._furnish()
-        self.engine = Engine(self.store, self.folder, self.around, threading.RLock())
+        self.engine = Engine(self.store, self.folder, self.around, Turns())
         self.unlock()
 
     def _furnish(self) -> None:

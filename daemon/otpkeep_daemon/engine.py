@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from otpkeep_daemon.database import translated
@@ -16,6 +15,7 @@ from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.replica import Replica, Verdict
 from otpkeep_daemon.store import Looked, Store, StoredFile
+from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
@@ -42,9 +42,7 @@ class Outcome:
 class Engine:
     """Carries files between one store and one folder."""
 
-    def __init__(
-        self, store: Store, folder: Folder, around: Surroundings, lock: AbstractContextManager[object]
-    ) -> None:
+    def __init__(self, store: Store, folder: Folder, around: Surroundings, lock: Turns) -> None:
         self.replica: Replica | None = None
         self.last = Outcome()
         self._store = store
@@ -188,6 +186,7 @@ class Engine:
 
     def _read(self, names: Sequence[str], listing: Listing, earlier: Mapping[str, Looked]) -> int:
         """Read a batch of files and take in what they hold. Return how many were new."""
+        self._lock.give_way()
         found = {f.name: f for f in listing.files}
         contents = {name: data for name in names if (data := self._read_one(name)) is not None}
         with self._lock:
@@ -268,6 +267,7 @@ class Engine:
         return len(waiting)
 
     def _publish_named(self, names: Sequence[str]) -> int:
+        self._lock.give_way()
         with self._lock:
             if not self.publishing:
                 return 0

@@ -5,7 +5,6 @@ Every operation holds one lock while it works, so two commands and the engine ne
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +22,7 @@ from otpkeep_daemon.own_vault import WRITTEN, OwnVault, exportable
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.store import Store
+from otpkeep_daemon.turns import Turns
 from otpkeep_daemon.verify import Verification
 from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError, Refused, Usage
 from otpkeep_protocol.events import Event
@@ -51,7 +51,7 @@ class Service:
         *,
         pid: int | None = None,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None
         self.unlocked: Callable[[], None] = lambda: None
         self.store = store

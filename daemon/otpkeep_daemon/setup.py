@@ -6,7 +6,6 @@ The only code of the daemon package that sees the passphrase and the admin seed,
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from otpkeep_daemon.readme import FOLDER_README
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import devices, waiting_for
 from otpkeep_daemon.store import NewFile, Store
+from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import slots, wire
 from otpkeep_protocol.content import Author
 from otpkeep_protocol.errors import Malformed, Refused
@@ -120,7 +120,7 @@ def _furnish(home: Home, ring: Keyring, keys: Keys, *, local_only: bool) -> None
 
 def _finish(home: Home, paths: Paths, replica: Replica) -> bool:
     """Publish, write the own vault file, and only then call the store set up. Return whether all is in the folder."""
-    engine = Engine(home.store, home.folder, AROUND, threading.RLock())
+    engine = Engine(home.store, home.folder, AROUND, Turns())
     engine.replica = replica
     outcome = engine.run()
     if outcome.trouble is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import Store, StoredFile
+from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Run
@@ -32,7 +32,7 @@ class Verification:
         folder: Folder,
         accounts: Accounts | None,
         depth: str,
-        lock: AbstractContextManager[object],
+        lock: Turns,
     ) -> None:
         self._store = store
         self._folder = folder
@@ -83,6 +83,7 @@ class Verification:
             return None
         if data is None:
             return None
+        self._lock.give_way()
         with self._lock:
             return self._judge(name, file, data)
 
