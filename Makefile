@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint unit bench fuzz vectors clean
+.PHONY: setup demo test lint unit bench vectors clean
 
 setup: $(BIN)/otpkeep
 
@@ -27,7 +27,7 @@ unit: setup
 	$(BIN)/pytest -n auto
 
 bench: setup
-	$(BIN)/python -m bench
+	for subject in add code fold arrival; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject; done
 
 vectors: setup
 	$(BIN)/python protocol/vectors/make_vectors.py

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,20 +10,9 @@ from otpkeep_protocol import wire
 from otpkeep_protocol.account import Otp
 from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, Refused, Usage
 from otpkeep_protocol.otp import code
-from support_vault import SECRET, Device, World, deliver, edit, hotp, new_world, totp
+from support_vault import SECRET, Device, World, deliver, edit, hotp, totp
 
 RFC_4226 = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"]
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
 
 
 def show_code(device: Device, account: str, *, peek: bool = False, at: float = 0) -> dict[str, Any]:

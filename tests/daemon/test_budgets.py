@@ -21,7 +21,7 @@ from otpkeep_protocol.naming import file_name
 from support_cli import PASSPHRASE, environment
 from support_cli import Device as Program
 from support_system import ours, uri
-from support_vault import DAY_MS, Device, Hand, World, add, deliver, new_world, seal
+from support_vault import DAY_MS, Device, Hand, World, add, deliver, seal
 
 EVENTS = 3_200
 HOSTILE_FILES, HOSTILE_BYTES = 40, 60 * 1024 * 1024
@@ -39,12 +39,6 @@ outcome = device.run()
 assert outcome.trouble is None, outcome.trouble
 print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(device.verdicts()))
 """
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
 
 
 def long_hand(ring: Keyring | None = None) -> Hand:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,22 +11,6 @@ from otpkeep_protocol.errors import NotFound
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.naming import file_name
 from support_vault import DAY_MS, Device, World, deliver, edit, keyring, new_world, publish_slots, totp
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
-
-
-@pytest.fixture
-def phone(world: World) -> Device:
-    return world.device("phone")
 
 
 def trouble_of(device: Device) -> str:

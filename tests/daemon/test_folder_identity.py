@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,22 +17,11 @@ from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.plan import FEW
 from support_cli import Device as Program
 from support_system import eventually, need, need_root, ours, status, uri
-from support_vault import Clock, Device, World, keyring, new_world
+from support_vault import Clock, Device, keyring
 
 DATA = b"some bytes"
 NAME = file_name(DATA)
 BACKUP_HERE = {"mode": "now", "here": True}
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
 
 
 class Exchanging(RealFolder):

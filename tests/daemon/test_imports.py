@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from otpkeep_daemon.imports import Import, Imported
 from otpkeep_protocol import wire
-from support_vault import Device, World, hotp, new_world, totp
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
+from support_vault import Device, World, hotp, totp
 
 
 def entry(name: str, otp: dict[str, Any], identity: list[str] | None = None, **fields: Any) -> dict[str, Any]:

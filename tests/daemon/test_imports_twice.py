@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,22 +11,11 @@ from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.service import Service
 from otpkeep_protocol import wire
 from otpkeep_protocol.errors import Refused
-from support_vault import Device, World, hotp, new_world, totp
+from support_vault import Device, hotp, totp
 
 LOCAL = b"very local"
 COUNTED = b"counted secret"
 ID = ["aegis", "1"]
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
 
 
 def entry(name: str, otp: dict[str, Any], identity: list[str] | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,29 +24,12 @@ from support_vault import (
     edit,
     keyring,
     make_author,
-    new_world,
     raw_event,
     seal,
     slot_set,
 )
 
 ACCOUNT = b"a" * 16
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
-
-
-@pytest.fixture
-def phone(world: World) -> Device:
-    return world.device("phone")
 
 
 def take_in(device: Device, *made: bytes) -> list[str]:

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from support_vault import Device, World, deliver, new_world
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
+from support_vault import Device, World, deliver
 
 
 def test_an_edit_after_a_rollback_survives_claims_about_the_lost_ones(world: World) -> None:

@@ -8,7 +8,6 @@ import select
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,23 +21,12 @@ from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError
 from support_cli import PROGRAM, environment, run_program
 from support_cli import Device as Program
 from support_system import answers, need, need_root, uri
-from support_vault import Device, World, keyring, new_world
+from support_vault import Device, World, keyring
 
 LIST = {"tag": None, "deleted": False, "secrets": False}
 STRANGER = 65_534
 LONER = 54_321
 """A user who has no processes, so that a bound on their number is one on ours."""
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
 
 
 def serve(device: Device, *, locked: bool) -> Service:

@@ -14,20 +14,9 @@ from otpkeep_daemon.store import Store
 from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError
 from support_cli import Device as Program
 from support_system import listed, need, need_root, status, uri
-from support_vault import Device, World, hotp, new_world
+from support_vault import Device, World, hotp
 
 BIG = "x" * 4_000
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with new_world() as made:
-        yield made
-
-
-@pytest.fixture
-def laptop(world: World) -> Device:
-    return world.device("laptop")
 
 
 def fill(device: Device) -> OtpkeepError:
