@@ -156,6 +156,7 @@ class Accounts:
         otp = Otp.from_wire(values["otp"])
         secrets: dict[bytes, bytes | None] = {}
         if placeholder:
+            self.guard_published(otp.secret)
             values["otp"] = otp.as_placeholder().to_wire()
             secrets[account] = wire.encode(otp.to_wire())
         else:
@@ -169,6 +170,16 @@ class Accounts:
                 raise Refused(
                     f"this secret belongs to placeholder {other.hex()[:ID_DIGITS]}, which must not leave this device",
                     "Remove the placeholder first if the secret may be backed up after all.",
+                )
+
+    def guard_published(self, secret: bytes, account: bytes | None = None) -> None:
+        """Raise Refused if `secret` was backed up by another account, living or deleted: no placeholder can hide it."""
+        for shown in self.views():
+            otp = shown.values.get("otp") or {}
+            if shown.account != account and "secret" in otp and hmac.compare_digest(otp["secret"], secret):
+                raise Refused(
+                    f"the secret was backed up already, by account {shown.account.hex()[:ID_DIGITS]}",
+                    "Have the site give you a new secret for the placeholder.",
                 )
 
     def _local_digests(self) -> dict[bytes, bytes]:
@@ -191,9 +202,9 @@ class Accounts:
         for name, value in values.items():
             check_field(name, value)
         changed = {n: v for n, v in values.items() if n in shown.conflicts or self._differs(shown, n, v)}
+        if any(self.replica.local_secret(account) != secret for account, secret in secrets.items()):
+            changed["otp"] = values["otp"]
         if not changed:
-            with self.replica.store.transaction():
-                self.replica.keep_locals(secrets)
             return shown.account, None
         draft = edit_draft(shown.account, changed)
         return shown.account, self.replica.commit([draft], secrets)[-1]
@@ -217,6 +228,7 @@ class Accounts:
             )
         new = self._merge(old, changes, shown.values.get("otp") or {})
         if placeholder or self.is_placeholder(shown):
+            self.guard_published(new.secret, shown.account)
             return new.as_placeholder().to_wire(), {shown.account: wire.encode(new.to_wire())}
         self.guard(new.secret, shown.account)
         return new.to_wire(), {}

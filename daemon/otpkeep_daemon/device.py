@@ -123,5 +123,5 @@ def _open_any(candidates: Iterable[bytes], *, passphrase: str | None, code: byte
         )
     raise WrongPassphrase(
         f"wrong {what}, or its slot has not arrived yet ({len(tried)} slots tried); nothing was changed",
-        "Try again, or wait until the folder is fully synced.",
+        "Try again; if it was changed on another device, use the new one; or wait until the folder is fully synced.",
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,11 @@ from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.lock import wait_for_lock
 from otpkeep_daemon.mounts import network_filesystem
 from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.sockets import connect
 from otpkeep_daemon.store import Store
 from otpkeep_protocol.errors import OtpkeepError, Refused, Unreachable
 
+CONNECT_S = 5.0
 READY, STARTED = "ready", "started"
 AROUND = Surroundings(os.urandom, lambda: time.time_ns() // 1_000_000)
 
@@ -33,18 +37,14 @@ def is_ready(store: Store) -> bool:
     return store.get(READY) is not None
 
 
-def open_home(paths: Paths, folder: Path, *, create: bool) -> Home:
-    """Return a fresh store beside `folder`, which is made if `create`. Whatever an interrupted attempt stored is gone.
+@contextmanager
+def open_home(paths: Paths, folder: Path, *, create: bool) -> Iterator[Home]:
+    """Give a fresh store beside `folder`, which is made if `create`. Whatever an interrupted attempt stored is gone.
 
-    Refused if this device is set up already, or the places don't fit; Unreachable if there is no folder.
+    Refused if this device is set up already, or the places don't fit; Unreachable if there is no folder. A store in
+    which nothing was put when it ends is removed again.
     """
-    paths.prepare()
-    kind = network_filesystem(paths.data)
-    if kind is not None:
-        raise Refused(
-            f"{paths.data} is on a network file system ({kind}), where a store can't be kept safe",
-            "Set OTPKEEP_HOME to a directory on a local disk; only the folder may be remote.",
-        )
+    _check_place(paths)
     lock = wait_for_lock(paths.lock, "setup", lambda: False)
     assert lock is not None
     try:
@@ -53,18 +53,39 @@ def open_home(paths: Paths, folder: Path, *, create: bool) -> Home:
         lock.release()
         raise
     try:
-        return _prepared(paths, store, folder.expanduser().absolute(), create=create)
-    except BaseException:
+        yield _prepared(paths, store, folder.expanduser().absolute(), create=create)
+    finally:
+        empty = not is_ready(store) and not store.files()
         store.close()
-        raise
+        if empty:
+            for path in (paths.store, *(Path(f"{paths.store}{end}") for end in ("-wal", "-shm"))):
+                path.unlink(missing_ok=True)
+
+
+def _check_place(paths: Paths) -> None:
+    paths.prepare()
+    kind = network_filesystem(paths.data)
+    if kind is not None:
+        raise Refused(
+            f"{paths.data} is on a network file system ({kind}), where a store can't be kept safe",
+            "Set OTPKEEP_HOME to a directory on a local disk; only the folder may be remote.",
+        )
+    peer = connect(paths.socket, CONNECT_S)
+    if peer is not None:
+        peer.close()
+        raise _already()
+
+
+def _already() -> Refused:
+    return Refused(
+        "otpkeep is already set up on this device; nothing was changed",
+        "`otpkeep status` shows it. For a second vault use another OTPKEEP_HOME.",
+    )
 
 
 def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
     if is_ready(store):
-        raise Refused(
-            "otpkeep is already set up on this device; nothing was changed",
-            "`otpkeep status` shows it. For a second vault use another OTPKEEP_HOME.",
-        )
+        raise _already()
     _check_apart(paths.data, path)
     if create:
         create_folder(path)

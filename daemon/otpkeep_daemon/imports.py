@@ -78,7 +78,7 @@ class Import:
         fields = Account.from_fields(entry["fields"]).to_fields()
         otp = Otp.from_wire(fields["otp"])
         candidates = self._candidates(entry, fields)
-        match = next((c for c in candidates if c in self._alive), None) or self._same_secret(otp.secret)
+        match = next((c for c in candidates if c in self._alive), None) or self._same_secret(otp, fields)
         if (match or candidates[0]) in self._met:
             self._made.skipped.append({"entry": entry["label"], "reason": "the file holds this account twice"})
             return
@@ -104,11 +104,17 @@ class Import:
         self._equal_entries[key] += 1
         return [imported_id(id_key, ["otp", *what, self._equal_entries[key] - 1])]
 
-    def _same_secret(self, secret: bytes) -> bytes | None:
-        """Return the living account with this secret, if it is the only one and this the only entry with it."""
-        digest = sha256(secret)
+    def _same_secret(self, otp: Otp, fields: Mapping[str, Any]) -> bytes | None:
+        """Return the living account with this secret: the only one, if this is the only entry with it, or its equal."""
+        digest = sha256(otp.secret)
         found = self._by_secret.get(digest, [])
-        return found[0] if len(found) == 1 and digest in self._once else None
+        if len(found) == 1 and digest in self._once:
+            return found[0]
+        equal = [account for account in found if self._is_equal(self._alive[account], fields)]
+        return equal[0] if len(equal) == 1 else None
+
+    def _is_equal(self, shown: View, fields: Mapping[str, Any]) -> bool:
+        return all(same(shown.values, name, fields.get(name)) for name in ("otp", "issuer", "name"))
 
     def _add(self, account: bytes, fields: Mapping[str, Any]) -> None:
         draft, secrets = self._accounts.draft_add(account, fields, placeholder=self._placeholder, weak=True)
@@ -117,7 +123,9 @@ class Import:
         self._made.added.append(account)
 
     def _revive(self, shown: View, fields: dict[str, Any], otp: Otp) -> None:
-        if self._accounts.is_placeholder(shown) or self._placeholder:
+        if self._placeholder and not self._accounts.is_placeholder(shown):
+            raise OtpkeepError("it was here before it was deleted, as an account whose secret was backed up")
+        if self._accounts.is_placeholder(shown):
             fields = {**fields, "otp": otp.as_placeholder().to_wire()}
             self._made.secrets[shown.account] = wire.encode(self._latest(shown, otp).to_wire())
         else:

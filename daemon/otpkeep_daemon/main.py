@@ -15,21 +15,23 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from otpkeep_daemon import device
-from otpkeep_daemon.access import is_served
+from otpkeep_daemon.access import is_served, is_set_up
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.config import Config, read_config
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
 from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.watcher import Watcher
-from otpkeep_protocol.errors import Busy, OtpkeepError
+from otpkeep_protocol.errors import Busy, OtpkeepError, Refused
 
 LONGEST_S = 2.0
 ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -119,6 +121,8 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if not is_set_up(paths):
+        raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
     config = read_config(paths.config)
     lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
@@ -153,8 +157,9 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
         watcher.rearm()
         worker.look()
 
-    ran: dict[str, float] = {"look": time.time()}
-    scheduler = Scheduler({"look": timed_look}, {"look": float(config.look_every_s)}, ran.get, _note_job)
+    jobs = Jobs({"look": time.time()})
+    scheduler = Scheduler({"look": timed_look}, {"look": float(config.look_every_s)}, jobs.last.get, jobs.ran)
+    service.jobs = lambda: jobs.rows(scheduler.upcoming())
     server = Server(service, paths.socket)
     _clear_temporaries(service)
     _first_pass(service)
@@ -176,9 +181,31 @@ def _first_pass(service: Service) -> None:
         log.error("%s", trouble.message)
 
 
-def _note_job(name: str, _when: float, ok: bool) -> None:
-    if not ok:
-        log.error("the job %s failed", name)
+class Jobs:
+    """When each job ran last (seconds since 1970), and whether it went well."""
+
+    def __init__(self, last: dict[str, float]) -> None:
+        self.last = last
+        self._failed: set[str] = set()
+
+    def ran(self, name: str, when: float, ok: bool) -> None:
+        """Take in that a job has run."""
+        self.last[name] = when
+        (self._failed.discard if ok else self._failed.add)(name)
+        if not ok:
+            log.error("the job %s failed", name)
+
+    def rows(self, upcoming: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Return the jobs as `status` shows them."""
+        return [
+            {
+                "name": name,
+                "last": timestamp(int(self.last[name] * 1000)),
+                "next": timestamp(int(due * 1000)),
+                "ok": name not in self._failed,
+            }
+            for name, due in upcoming.items()
+        ]
 
 
 def _clear_temporaries(service: Service) -> None:

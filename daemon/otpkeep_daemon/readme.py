@@ -8,7 +8,7 @@ part of the history; none can be read without the owner's passphrase or recovery
 
 To get the accounts back on a new computer:
 
-    1. Install otpkeep:              pipx install otpkeep
+    1. Install otpkeep (its project page says how).
     2. Let this folder sync fully.
     3. Run:                          otpkeep recover PATH-OF-THIS-FOLDER
        and type the passphrase, or add --code-file FILE to use the recovery code.

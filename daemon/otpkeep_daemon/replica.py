@@ -272,6 +272,10 @@ class Replica:
 
     # questions
 
+    def current_slot_statements(self) -> list[Mapping[str, wire.Value]]:
+        """Return the slot.set statements that no other supersedes: one, unless two were made at once."""
+        return statements.current(self.slot_statements.items())
+
     def slot_statement(self) -> Mapping[str, wire.Value]:
         """Return the current slot.set statement. NotAuthentic if none has arrived."""
         known = statements.current(self.slot_statements.items())

@@ -12,13 +12,19 @@ from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.store import Store
-from otpkeep_protocol import plan
+from otpkeep_protocol import plan, wire
+from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.context import covers
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
-from otpkeep_protocol.ids import Dot, event_name
+from otpkeep_protocol.ids import Dot, event_name, sha256
 from otpkeep_protocol.plan import Seen
 
 FAR_AHEAD_MS = 24 * 3600 * 1000
+
+
+def digest(chains: Chains) -> str:
+    """Return 16 hex digits of what is held: two devices that show the same hold the same events."""
+    return sha256(b"otpkeep/v1/digest", wire.encode([list(piece) for piece in chains.seen()])).hex()[:16]
 
 
 class Status:
@@ -30,8 +36,10 @@ class Status:
         self._own_vault = own_vault
         self._accounts = accounts
 
-    def row(self, *, pid: int | None, now_ms: int, troubles: list[OtpkeepError]) -> dict[str, Any]:
-        """Return the whole; `pid` is the daemon's, `troubles` what went wrong outside of the engine."""
+    def row(
+        self, *, pid: int | None, now_ms: int, troubles: list[OtpkeepError], jobs: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the whole; `pid` and `jobs` are the daemon's, `troubles` what went wrong outside of the engine."""
         store, accounts = self._store, self._accounts
         found = problems(store, self._engine, accounts, now_ms)
         found += [_problem(trouble.kind, trouble.message, trouble.hint) for trouble in troubles]
@@ -43,13 +51,14 @@ class Status:
             "backup": self._engine.publishing,
             "accounts": len(alive) if alive is not None else None,
             "events": store.event_count(),
+            "digest": digest(accounts.replica.chains) if accounts is not None else None,
             "last_event": Lines(accounts).row(newest) if accounts is not None and newest is not None else None,
             "folder": self._folder(),
             "own_vault": self._own(),
             "devices": devices(store, accounts) if accounts is not None else None,
-            "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None},
+            "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None if pid is not None else None},
             "watched": [],
-            "jobs": [],
+            "jobs": jobs,
             "problems": found,
         }
 
@@ -172,6 +181,9 @@ def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[
     for writer in chains.forks:
         message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
         found.append(_problem("fork", message, "Was that device restored from a backup, or copied?"))
+    if len(accounts.replica.current_slot_statements()) > 1:
+        message = "two devices set a new passphrase at once; all of them open this vault"
+        found.append(_problem("slots", message, "Recover on one more device with the code and set another."))
     for writer, seq, problem in store.problems():
         message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
         found.append(_problem("event", message, "Update otpkeep there and here."))

@@ -108,7 +108,10 @@ def log_row(entry: Entry, current: View | None, names: Names) -> dict[str, Any]:
 
 
 def changes(event: Event, before: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return field → [old, new] of what an event wrote, without secrets."""
+    """Return field → [old, new] of what an event wrote, without secrets; of a use, the counter."""
+    used = event.extra.get("counter")
+    if used is not None:
+        return {"counter": [used[1] - 1, used[1]]}
     if event.values is None:
         return {field: [plain(field, before.get(field)), "(gone)"] for field in event.fields}
     return {field: _change(field, before.get(field), value) for field, value in event.values.items()}
@@ -118,7 +121,8 @@ def _change(field: str, old: Any, new: Any) -> list[Any]:
     shown = [plain(field, old), plain(field, new)]
     if field == "otp" and isinstance(new, dict) and isinstance(old, dict):
         replaced = (new.get("secret"), new.get("pin")) != (old.get("secret"), old.get("pin"))
-        shown[1]["secret"] = f"{MASK} (another one)" if replaced and "secret" in new else shown[1].get("secret")
+        if replaced and "secret" in new:
+            shown[1]["secret"] = f"{MASK} (another one)"
     return shown
 
 

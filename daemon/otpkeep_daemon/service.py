@@ -37,7 +37,7 @@ MOST_SLOTS = 1024
 class Service:
     """One device's otpkeep. `call` is safe from any thread.
 
-    `changed` is called after each edit, and `unlocked` when the keys have come to stay.
+    `changed` is called after each edit, `unlocked` when the keys have come to stay; `jobs` tells of the scheduler.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -54,6 +54,7 @@ class Service:
         self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None
         self.unlocked: Callable[[], None] = lambda: None
+        self.jobs: Callable[[], list[dict[str, Any]]] = list
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
         self.accounts: Accounts | None = None
@@ -256,7 +257,7 @@ class Service:
             self.engine.check()
         troubles = [self._own_vault_trouble] if self._own_vault_trouble is not None else []
         status = Status(self.store, self.engine, self._own_vault, self.accounts)
-        return status.row(pid=self._pid, now_ms=self._around.now(), troubles=troubles)
+        return status.row(pid=self._pid, now_ms=self._around.now(), troubles=troubles, jobs=self.jobs())
 
     def _slots(self, _args: Args) -> list[bytes]:
         return list(islice(self.slot_files(), MOST_SLOTS))
@@ -270,6 +271,8 @@ class Service:
         return {"locked": False}
 
     def _lock(self, _args: Args) -> dict[str, Any]:
+        if self._pid is None:
+            raise Refused("no daemon is running here, so nothing is unlocked", "There is nothing to do.")
         self.lock_keys()
         return {"locked": True}
 

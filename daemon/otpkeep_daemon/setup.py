@@ -1,6 +1,6 @@
 """Setting up a device: a new vault in an empty folder, or an old one on a new device.
 
-The only code of the daemon package that sees the passphrase and the admin seed, and only in a command's own process.
+The only code that signs with the admin seed, in the command's own process. Whoever else opens a slot drops the seed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
 from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.report import devices, waiting_for
+from otpkeep_daemon.report import devices, digest, waiting_for
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_daemon.turns import Turns
-from otpkeep_protocol import slots, wire
+from otpkeep_protocol import slots
 from otpkeep_protocol.content import Author
 from otpkeep_protocol.errors import Malformed, Refused
 from otpkeep_protocol.events import Draft
@@ -43,8 +43,7 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], st
 
     Refused if this device has a vault already, or the folder has.
     """
-    home = open_home(paths, folder, create=True)
-    try:
+    with open_home(paths, folder, create=True) as home:
         if holds_vault(home.folder):
             raise Refused(
                 "this folder already holds a vault; nothing was changed",
@@ -66,8 +65,6 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], st
             "folder": str(home.path),
             "recovery_code": slots.code_text(code),
         }
-    finally:
-        home.store.close()
 
 
 def recover(
@@ -85,8 +82,7 @@ def recover(
 
     `progress` is told (files done, files in all). WrongPassphrase leaves nothing behind.
     """
-    home = open_home(paths, folder, create=False)
-    try:
+    with open_home(paths, folder, create=False) as home:
         files, pending = read_all(home.folder)
         chosen = choose_vault(files, vault, pending)
         ring, used = _open_ring(files, chosen, passphrase, code)
@@ -95,16 +91,17 @@ def recover(
         _add_slots(home.store, [used], published=True)
         replica = Replica(home.store, keys, AROUND)
         _ingest(replica, files, progress)
-        digest = sha256(b"otpkeep/v1/digest", wire.encode([list(p) for p in replica.chains.seen()])).hex()[:16]
         waiting = waiting_for(Accounts(replica))
         drafts = [_device_draft(keys, device)]
         if code is not None:
             drafts.append(_renew_passphrase(home.store, replica, ring, files, new_passphrase()))
         replica.commit(drafts)
         backed_up = _finish(home, paths, replica)
-        return _recovered(home.store, replica, digest, waiting) | {"backed_up": backed_up}
-    finally:
-        home.store.close()
+        replaced = sha256(used) in replica.slot_hashes(superseded=True) - replica.slot_hashes()
+        return _recovered(home.store, replica, waiting) | {
+            "backed_up": backed_up,
+            "replaced_passphrase": replaced and code is None,
+        }
 
 
 def _furnish(home: Home, ring: Keyring, keys: Keys, *, local_only: bool) -> None:
@@ -206,7 +203,7 @@ def _ingest(replica: Replica, files: dict[str, bytes], progress: Callable[[int, 
     replica.ingest([data for data in contents if device.is_slot_of(data, replica.keys.keyring.vault)])
 
 
-def _recovered(store: Store, replica: Replica, digest: str, waiting: list[dict[str, Any]]) -> dict[str, Any]:
+def _recovered(store: Store, replica: Replica, waiting: list[dict[str, Any]]) -> dict[str, Any]:
     accounts = Accounts(replica)
     alive = [shown for shown in accounts.views() if not shown.deleted]
     action = [shown.account.hex() for shown in alive if accounts.otp(shown) is None]
@@ -223,5 +220,5 @@ def _recovered(store: Store, replica: Replica, digest: str, waiting: list[dict[s
         ],
         "devices": devices(store, accounts),
         "waiting_for": waiting,
-        "digest": digest,
+        "digest": digest(replica.chains),
     }

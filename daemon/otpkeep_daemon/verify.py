@@ -8,6 +8,7 @@ from typing import Any
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.rows import Names
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing
@@ -19,8 +20,6 @@ from otpkeep_protocol.ids import event_name, sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
 from otpkeep_protocol.state import encode, fold
-
-DEPTHS = ("names", "content", "rebuild")
 
 
 class Verification:
@@ -131,7 +130,7 @@ class Verification:
         for event in self._unpublished(accounts):
             name = event_name(event.dot.writer, event.dot.seq)
             self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
-        for row in _gaps(self._events.values()):
+        for row in _gaps(self._events.values(), accounts.names()):
             self._report(None, None, "gap", row, _SYNC)
         if self._depth == "rebuild":
             self._check_rebuild(accounts)
@@ -163,7 +162,7 @@ class Verification:
         self._problems.append({"file": name, "device": device, "kind": kind, "message": message, "hint": hint})
 
 
-_DAMAGED = "Its content is safe on the devices that have it; nothing was deleted."
+_DAMAGED = "If it is this device's, `otpkeep backup now` puts it right; else the device that made it does."
 _SYNC = "Let the folder sync, or run `otpkeep backup now`."
 
 
@@ -173,6 +172,6 @@ def _state(events: Iterable[Event]) -> bytes:
     return encode(fold(every, Chains(every).forks))
 
 
-def _gaps(events: Any) -> list[str]:
+def _gaps(events: Iterable[Event], names: Names) -> list[str]:
     missing = Chains(events).missing()
-    return [f"{count} events of writer {writer.hex()[:8]} are named but not there" for writer, count in missing.items()]
+    return [f"{count} events of {names.of_writer(w)} are named but not there" for w, count in missing.items()]

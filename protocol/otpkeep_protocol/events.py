@@ -17,7 +17,7 @@ from typing import Any
 from otpkeep_protocol import wire
 from otpkeep_protocol.errors import Malformed
 from otpkeep_protocol.ids import Dot, Piece, VaultId, event_hash, sha256
-from otpkeep_protocol.rules import check_body, check_envelope, is_critical
+from otpkeep_protocol.rules import check_body, check_envelope, is_bytes, is_critical
 
 ENVELOPE_LIMIT = 65_536
 BODY_LIMIT = 1_048_576
@@ -132,18 +132,14 @@ def _check_place(content: wire.Value, vault: VaultId) -> bytes | None:
         raise Malformed("an envelope without a version")
     if content.get("vault") != vault:
         raise Malformed("an event of another vault")
-    if not _is_bytes(content.get("writer"), 16) or type(seq) is not int or seq < 1:
+    if not is_bytes(content.get("writer"), 16) or type(seq) is not int or seq < 1:
         raise Malformed("an envelope without writer and seq")
     if prev is None and seq == 1 and "prev" not in content:
         return None
-    if seq == 1 or not _is_bytes(prev, 32):
+    if seq == 1 or not is_bytes(prev, 32):
         raise Malformed("an envelope whose prev does not fit its seq")
     assert isinstance(prev, bytes)
     return prev
-
-
-def _is_bytes(value: object, size: int) -> bool:
-    return type(value) is bytes and len(value) == size
 
 
 def _open_body(content: Mapping[str, Any], body: bytes | None) -> Mapping[str, Any] | None:

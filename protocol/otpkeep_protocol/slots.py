@@ -145,13 +145,15 @@ def read_code(text: str) -> bytes:
     if len(plain) != 40:
         raise WrongPassphrase(
             f"a recovery code has 8 groups of 5 characters; this one has {len(plain)} characters instead of 40",
-            "Type it again from your recovery sheet.",
+            "Type it again from where you wrote it down.",
         )
     bits = 0
     for number in range(8):
         digits, check = plain[number * 5 : number * 5 + 4], plain[number * 5 + 4]
         if any(digit not in ALPHABET for digit in digits) or check != _check_digit(number, digits):
-            raise WrongPassphrase(f"group {number + 1} of the recovery code has a slip", "Compare it with the sheet.")
+            raise WrongPassphrase(
+                f"group {number + 1} of the recovery code has a slip", "Compare it with what you wrote down."
+            )
         for digit in digits:
             bits = bits << 5 | ALPHABET.index(digit)
     return bits.to_bytes(CODE_SIZE, "big")

@@ -55,6 +55,13 @@ def edit(screen: Screen, /, account: str, **options: Any) -> None:
         result = call("edit", asked)
     changed = result["event"] is not None
     _tell(screen, result, f"{'Changed' if changed else 'Nothing to change in'} {short(result['id'])}.")
+    if changed and given.placeholder:
+        screen.note(_STILL_THERE)
+
+
+_STILL_THERE = (
+    "If its secret was backed up before, it stays in the history and the folder: have the site give you a new one."
+)
 
 
 @click.command("rm")

@@ -14,7 +14,7 @@ from otpkeep_protocol.errors import Usage
 
 
 @click.command()
-@click.argument("mode", type=click.Choice(("on", "off", "now")))
+@click.argument("mode", metavar="MODE", type=click.Choice(("on", "off", "now")))
 @click.option("--here", is_flag=True, help="With now: take the folder as it is, though it looks like another.")
 @click.pass_obj
 def backup(screen: Screen, mode: str, here: bool) -> None:

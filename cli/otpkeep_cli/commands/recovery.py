@@ -21,7 +21,7 @@ from otpkeep_protocol.errors import Locked
 
 @click.command()
 @click.argument("directory", metavar="DIR", type=FILE)
-@click.option("--device", type=params.reference, help="Name of this device (default: the host name).")
+@click.option("--device", metavar="NAME", type=params.reference, help="Name of this device (default: the host name).")
 @click.option("--vault", type=params.reference, help="Id of the vault, if the folder holds several.")
 @click.option("--code-file", type=FILE, help="Use the recovery code in this file; asks for a new passphrase.")
 @click.pass_obj

@@ -28,7 +28,7 @@ _CODE_ADVICE = (
 
 @click.command()
 @click.option("--folder", type=FILE, help="Folder that a cloud client carries (default: a plain local one).")
-@click.option("--device", type=params.reference, help="Name of this device (default: the host name).")
+@click.option("--device", metavar="NAME", type=params.reference, help="Name of this device (default: the host name).")
 @click.pass_obj
 def init(screen: Screen, folder: str | None, device: str | None) -> None:
     """Make a new vault in a folder; this is its first device."""

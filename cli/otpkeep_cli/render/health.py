@@ -8,6 +8,8 @@ from typing import Any
 from otpkeep_cli.render.plain import counted, plain, short
 from otpkeep_cli.render.table import pairs, table
 
+_NEEDS_KEY = "known with the passphrase only"
+
 
 def status_text(found: Mapping[str, Any]) -> str:
     """Return the problems, then what is known of vault, folder and daemon; what needs a key is left out."""
@@ -19,8 +21,9 @@ def status_text(found: Mapping[str, Any]) -> str:
                 ("Vault", plain(found.get("vault") or "")),
                 ("Device", _named(found.get("device"))),
                 ("Backup", "on" if found.get("backup") else "off on this device"),
-                ("Accounts", _known(found.get("accounts"))),
+                ("Accounts", _known(found.get("accounts")) or _NEEDS_KEY),
                 ("Events", _known(found.get("events"))),
+                ("Digest", _known(found.get("digest"))),
                 ("Last event", _last(found.get("last_event"))),
                 ("Folder", _folder(folder)),
                 ("Published", _known(folder.get("published"))),
@@ -31,7 +34,7 @@ def status_text(found: Mapping[str, Any]) -> str:
             ]
         )
     )
-    parts.append("\n".join([*_waiting(folder), *_seen(folder)]))
+    parts.append("\n".join([*_waiting(folder), *_seen(folder), *_left_out(found.get("own_vault") or {})]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -80,7 +83,13 @@ def _named(device: object) -> str:
     """Return the name and id of a device, or whatever there is of it."""
     if not isinstance(device, Mapping):
         return plain(device or "")
-    return f"{plain(device['name'])} ({short(device['id'])})"
+    name = device["name"]
+    return f"{plain(name)} ({short(device['id'])})" if name else short(device["id"])
+
+
+def _left_out(own_vault: Mapping[str, Any]) -> list[str]:
+    left_out = own_vault.get("left_out") or ()
+    return [f"Not in the own vault file: {short(item['entry'])}, {plain(item['reason'])}" for item in left_out]
 
 
 def _last(event: object) -> str:

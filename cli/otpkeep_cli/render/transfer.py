@@ -33,6 +33,9 @@ def recover_text(result: Mapping[str, Any]) -> str:
         lines.append(f"Waiting for {missing} of {plain(waiting['device'])} that the folder does not have yet.")
     if result["skipped"]:
         lines += ["Left out:", *reasons(result["skipped"])]
+    if result["replaced_passphrase"]:
+        lines.append("The passphrase you typed was replaced on another device. This one takes the new one from now on.")
+    lines.append(f"Digest: {plain(result['digest'])}. Once synced, `otpkeep status` shows the same on every device.")
     return "\n".join(lines)
 
 
