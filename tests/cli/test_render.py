@@ -169,6 +169,9 @@ def test_import_and_recover_give_a_reason_for_everything_left() -> None:
         "waiting_for": [{"device": "phone", "events": 2}],
         "digest": "x",
     }
+    more |= {"digest": "0123456789abcdef", "replaced_passphrase": True}
     recovered = recover_text(result | more)
     assert "1 account gives codes now." in recovered
+    assert "Digest: 0123456789abcdef" in recovered
+    assert "was replaced on another device" in recovered
     assert "Waiting for 2 events of phone" in recovered

@@ -175,8 +175,21 @@ class TestSecretsThatStayHere:
         assert len(made.skipped) == 1
         assert "placeholder" in made.skipped[0]["reason"]
 
-    def test_an_account_that_was_edited_to_it_before_it_became_local_stays_what_it_is(self, laptop: Device) -> None:
-        mail = laptop.add("mail", otp=totp(LOCAL))
+    def test_a_secret_that_was_backed_up_once_can_not_become_local(self, laptop: Device) -> None:
+        laptop.add("mail", otp=totp(LOCAL))
+        with pytest.raises(Refused, match="backed up already"):
+            keep_local(laptop)
+
+    def test_it_can_not_even_after_its_account_was_deleted(self, laptop: Device) -> None:
+        laptop.add("mail", otp=totp(LOCAL))
+        laptop.accounts.remove("mail")
+        with pytest.raises(Refused, match="backed up already"):
+            keep_local(laptop)
+
+    def test_a_new_secret_of_a_placeholder_is_an_event_and_stays_here(self, laptop: Device) -> None:
         keep_local(laptop)
-        with pytest.raises(Refused):
-            laptop.accounts.edit(mail, {}, {"digits": 8}, placeholder=False)
+        account = laptop.accounts.views()[0].account
+        _, event = laptop.accounts.edit(account.hex(), {}, {"secret": b"another secret altogether"}, placeholder=False)
+        assert event is not None
+        assert b"another secret" not in repr(event.values).encode()
+        assert b"another secret" in (laptop.replica.local_secret(account) or b"")
