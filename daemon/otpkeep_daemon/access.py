@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from otpkeep_daemon.lock import holder
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.sockets import connect as connect_socket
 from otpkeep_daemon.sockets import receive
@@ -108,6 +107,8 @@ class _Remote:
                 peer.sendall(control.encode_request(request))
                 reply = receive(peer, control.REPLY_LIMIT)
             except TimeoutError as error:
+                from otpkeep_daemon.lock import holder
+
                 message = (
                     f"the daemon ({holder(self._paths.lock)}) does not answer; "
                     "whether the edit was made is in `otpkeep log`"

@@ -9,6 +9,7 @@ socket ──request─▶ service
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -118,6 +119,7 @@ class Worker:
 
 def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
+    gc.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

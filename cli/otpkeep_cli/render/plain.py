@@ -6,7 +6,6 @@ move the cursor, rename the window or, with a bidi override, show an issuer that
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -28,6 +27,8 @@ def plain_lines(text: object) -> list[str]:
 
 def as_json(value: object) -> str:
     """Return JSON in ASCII on one line, so that nothing in it can reach a terminal raw."""
+    import json  # only --json needs it
+
     return json.dumps(value)
 
 
