@@ -238,7 +238,7 @@ class Device:
 
     def close(self) -> None:
         """Close as a daemon does that is asked to end."""
-        self.engine.close()
+        self.engine.settle()
         self.store.close()
 
     def restart(self) -> None:

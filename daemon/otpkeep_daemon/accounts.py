@@ -17,7 +17,7 @@ from otpkeep_protocol.events import Draft, Event
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.otp import code, window
 from otpkeep_protocol.state import same
-from otpkeep_protocol.view import View, is_account, view, views
+from otpkeep_protocol.view import View, exists, is_account, view, views
 
 ID_DIGITS = 6
 _QUIET = frozenset({"position", "favourite", "icon"})
@@ -187,8 +187,8 @@ class Accounts:
         if self._digests is None or self._digests[0] != self.replica.secrets_version:
             secrets = {a: Otp.from_wire(wire.unpack(local)).secret for a, local in self.replica.local_secrets().items()}
             self._digests = (self.replica.secrets_version, {a: sha256(secret) for a, secret in secrets.items()})
-        alive = {shown.account for shown in self.views() if not shown.deleted}
-        return {account: digest for account, digest in self._digests[1].items() if account in alive}
+        subjects = self.replica.state.subjects
+        return {a: digest for a, digest in self._digests[1].items() if a in subjects and exists(subjects[a])}
 
     def edit(
         self, text: str, fields: Mapping[str, Any], otp: Mapping[str, Any], *, placeholder: bool

@@ -290,8 +290,8 @@ class Engine:
                 self._store.mark_published(self._unmarked)
             self._unmarked.clear()
 
-    def close(self) -> None:
-        """Write down what is only in memory."""
+    def settle(self) -> None:
+        """Write down what is only in memory: which files are in the folder."""
         with self._lock:
             self._flush_marks()
 

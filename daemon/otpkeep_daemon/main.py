@@ -97,9 +97,17 @@ class Worker:
             if first is None:
                 first = time.monotonic()
             elif not woken or time.monotonic() - first >= LONGEST_S:
-                self._service.write_own_vault()
+                self._tidy()
                 first = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Do what edits have left for later."""
         self._service.write_own_vault()
+        try:
+            self._service.engine.settle()
+        except OtpkeepError as error:
+            log.error("%s", error.message)
 
     def _pass(self) -> None:
         engine = self._service.engine

@@ -117,7 +117,7 @@ class Service:
     def close(self) -> None:
         """Write down what is only in memory, and let go of the store."""
         try:
-            self.engine.close()
+            self.engine.settle()
         finally:
             self.store.close()
 
