@@ -30,6 +30,7 @@ class Accounts:
         self.replica = replica
         self._views: list[View] = []
         self._version = -1
+        self._index: tuple[int, dict[str, list[View]]] | None = None
         self._digests: tuple[int, dict[bytes, bytes]] | None = None
 
     # finding
@@ -54,8 +55,7 @@ class Accounts:
 
         NotFound, or Ambiguous with the candidates as data for the person who asked.
         """
-        alive = [shown for shown in self.views() if not shown.deleted]
-        found = [shown for shown in alive if _id_matches(shown, text)] or _matches(alive, text)
+        found = [v for v in self.views() if not v.deleted and _id_matches(v, text)] or self._named(text)
         if len(found) == 1:
             return found[0]
         if found:
@@ -68,6 +68,27 @@ class Accounts:
         if any(_id_matches(shown, text) for shown in self.views()):
             raise NotFound("this account was deleted", "`otpkeep log` shows when and where.")
         raise NotFound("no account fits these words", "`otpkeep list` shows all accounts.")
+
+    def _named(self, text: str) -> list[View]:
+        """Return the living accounts of which `text` is the issuer, the name or both; failing that, a part of them."""
+        wanted = " ".join(text.casefold().split())
+        if not wanted:
+            return []
+        index = self._spellings()
+        if wanted in index:
+            return index[wanted]
+        found = {v.account: v for spelling, shown in index.items() if wanted in spelling for v in shown}
+        return [shown for shown in self.views() if shown.account in found]
+
+    def _spellings(self) -> dict[str, list[View]]:
+        """Return the living accounts by each way to name them exactly, made once for each version of the state."""
+        if self._index is None or self._index[0] != self.replica.version:
+            index: dict[str, list[View]] = {}
+            for shown in self.views():
+                for spelling in () if shown.deleted else _spellings(shown):
+                    index.setdefault(spelling, []).append(shown)
+            self._index = (self.replica.version, index)
+        return self._index[1]
 
     # reading
 
@@ -276,19 +297,10 @@ def _id_matches(shown: View, text: str) -> bool:
     return len(text) >= ID_DIGITS and shown.account.hex().startswith(text.lower())
 
 
-def _matches(shown: list[View], text: str) -> list[View]:
-    """Return the accounts of which `text` is the issuer, the name or both; failing that, a part of them."""
-    wanted = " ".join(text.casefold().split())
-    if not wanted:
-        return []
-    exact = [v for v in shown if wanted in _spellings(v)]
-    return exact or [v for v in shown if any(wanted in spelling for spelling in _spellings(v))]
-
-
-def _spellings(shown: View) -> list[str]:
+def _spellings(shown: View) -> set[str]:
     issuer = (shown.values.get("issuer") or "").casefold()
     name = (shown.values.get("name") or "").casefold()
-    return [issuer, name, f"{issuer}:{name}", f"{issuer} {name}"]
+    return {issuer, name, f"{issuer}:{name}", f"{issuer} {name}"}
 
 
 def _candidate(shown: View) -> dict[str, str]:
