@@ -122,7 +122,7 @@ def test_edits_cross_by_themselves_and_both_devices_end_alike(nodes: list[Node],
     alpha, beta = Device(tmp_path / "alpha", here.folder), Device(tmp_path / "beta", there.folder)
     # given: a vault on one side, carried to the other, where a device recovers
     alpha.init()
-    kept, changed, deleted = (alpha.add(uri(n))["id"] for n in (1, 2, 3))
+    kept, changed, deleted, apart, later = (alpha.add(uri(n))["id"] for n in (1, 2, 3, 21, 22))
     with ExitStack() as daemons:
         with here.running(), there.running():
             _eventually(lambda: _names(here) == _names(there), "the vault is carried")
@@ -136,12 +136,15 @@ def test_edits_cross_by_themselves_and_both_devices_end_alike(nodes: list[Node],
             _eventually(lambda: _note(alpha, changed) == "from beta", "an edit of beta arrives")
             alpha.run("rm", deleted).ok()
             _eventually(lambda: deleted not in _ids(beta), "a delete of alpha arrives")
+            beta.run("rm", apart).ok()
+            _eventually(lambda: apart not in _ids(alpha), "a delete of beta arrives")
             back = beta.add(uri(5))["id"]
             _eventually(lambda: back in _ids(alpha), "an add of beta arrives")
         # when: both go on while one node, and then the other, is stopped
         _edit_apart(alpha, beta, kept, "one", uri(6))
         with here.running():
             _edit_apart(beta, alpha, kept, "two", uri(7))
+            beta.run("rm", later).ok()
         with there.running():
             _edit_apart(alpha, beta, kept, "three", uri(8))
         assert picture(alpha) != picture(beta)
@@ -153,6 +156,7 @@ def test_edits_cross_by_themselves_and_both_devices_end_alike(nodes: list[Node],
                 "konto7",
                 "konto8",
             ]
+            assert not {deleted, apart, later} & _ids(alpha)
             assert {row["event"] for row in _notes(alpha, kept)} == {row["event"] for row in _notes(beta, kept)}
             assert len(_notes(alpha, kept)) == 6
             _eventually(lambda: _names(here) == _names(there), "both folders hold the same files")
