@@ -26,11 +26,7 @@ _REPORTS = frozenset({"status", "verify"})
 
 def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> Service:
     """Return the service of this home under a lock that is held; closing it lets go of the lock."""
-    try:
-        store = Store(paths.store, lock)
-    except OtpkeepError:
-        lock.release()
-        raise
+    store = Store(paths.store, lock)
     try:
         with translated("the store can't be read now; nothing was changed and nothing is lost"):
             ready = is_ready(store)

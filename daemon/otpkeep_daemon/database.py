@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from otpkeep_daemon.lock import WriterLock
@@ -74,18 +74,20 @@ class Database:
     """One connection on one file, under a lock that one process holds. Threads take turns by a lock of their own."""
 
     def __init__(self, path: Path, lock: WriterLock) -> None:
-        """Open the file at `path`, new if there is none, under a lock that the caller took and this closes."""
+        """Open the file at `path`, new if there is none, under a lock that the caller took and this closes.
+
+        The lock is let go of at once if the file can't be opened.
+        """
         self._lock = lock
-        fresh = not path.exists()
-        if fresh:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
+        with ExitStack() as undo:
+            undo.callback(lock.release)
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            undo.callback(self._db.close)
             with translated("the store can't be opened now; nothing was changed and nothing is lost"):
                 self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+            undo.pop_all()
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")

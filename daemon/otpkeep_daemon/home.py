@@ -16,7 +16,7 @@ from otpkeep_daemon.mounts import network_filesystem
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.sockets import connect
 from otpkeep_daemon.store import Store
-from otpkeep_protocol.errors import OtpkeepError, Refused, Unreachable
+from otpkeep_protocol.errors import Refused, Unreachable
 
 CONNECT_S = 5.0
 READY, STARTED = "ready", "started"
@@ -47,11 +47,7 @@ def open_home(paths: Paths, folder: Path, *, create: bool) -> Iterator[Home]:
     _check_place(paths)
     lock = wait_for_lock(paths.lock, "setup", lambda: False)
     assert lock is not None
-    try:
-        store = Store(paths.store, lock)
-    except OtpkeepError:
-        lock.release()
-        raise
+    store = Store(paths.store, lock)
     try:
         yield _prepared(paths, store, folder.expanduser().absolute(), create=create)
     finally:

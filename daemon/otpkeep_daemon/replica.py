@@ -278,15 +278,14 @@ class Replica:
 
     def slot_statement(self) -> Mapping[str, wire.Value]:
         """Return the current slot.set statement. NotAuthentic if none has arrived."""
-        known = statements.current(self.slot_statements.items())
+        known = self.current_slot_statements()
         if not known:
             raise NotAuthentic("the statement that names this vault's slots has not arrived yet")
         return known[0]
 
     def slot_hashes(self, *, superseded: bool = False) -> set[bytes]:
         """Return the hashes of the current slot files, and of those that once were if asked."""
-        every = self.slot_statements
-        known = list(every.values()) if superseded else statements.current(every.items())
+        known = list(self.slot_statements.values()) if superseded else self.current_slot_statements()
         return {digest for statement in known for digest in statement["values"]["slots"]}
 
     def local_secret(self, account: bytes) -> bytes | None:
