@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import device
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.home import AROUND, is_ready
@@ -72,4 +73,4 @@ def serve_alone(
 def _call(service: Service, op: str, args: Mapping[str, Any]) -> Any:
     if service.accounts is not None and op not in _REPORTS:
         service.engine.run()
-    return service.call(op, args)
+    return call(service, op, args)

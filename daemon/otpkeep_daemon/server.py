@@ -12,14 +12,17 @@ import socket
 import threading
 from pathlib import Path
 
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.service import Service
-from otpkeep_daemon.sockets import bind, is_trusted, receive
+from otpkeep_daemon.sockets import bind, discard, is_trusted, receive
 from otpkeep_protocol import control, keyring
 from otpkeep_protocol.errors import OtpkeepError, Refused
 
 RECEIVE_S = 5.0
 """A command sends its request at once; whoever does not must not keep others out."""
 SEND_S = 30.0
+LINGER_S = 1.0
+"""What is left unread when a socket closes takes the answer with it, so a refused sender gets to finish first."""
 MAX_CONNECTIONS = 16
 RETRY_S = 0.1
 log = logging.getLogger(__name__)
@@ -87,6 +90,8 @@ class Server:
                 answer = self._answer(peer)
                 peer.settimeout(SEND_S)
                 peer.sendall(answer)
+                peer.shutdown(socket.SHUT_WR)
+                discard(peer, LINGER_S)
         except EOFError:
             pass  # it only asked whether somebody listens
         except OSError as error:
@@ -100,7 +105,7 @@ class Server:
             _check_peer(peer)
             request = control.decode_request(receive(peer, control.REQUEST_LIMIT))
             ring = keyring.decode(request.keyring).without_seed() if request.keyring is not None else None
-            return control.encode_result(self._service.call(request.op, request.args, ring))
+            return control.encode_result(call(self._service, request.op, request.args, ring))
         except OtpkeepError as error:
             return control.encode_error(error)
         except (OSError, EOFError):

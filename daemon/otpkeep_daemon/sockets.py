@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def receive(peer: socket.socket, limit: int) -> bytes:
     if not first:
         raise EOFError
     return _exactly(peer, read_length(first + _exactly(peer, LENGTH_SIZE - 1), limit))
+
+
+def discard(peer: socket.socket, patience_s: float) -> None:
+    """Throw away what the other end still sends, until it hangs up or `patience_s` is over."""
+    until = time.monotonic() + patience_s
+    while (left := until - time.monotonic()) > 0:
+        peer.settimeout(left)
+        if not peer.recv(65_536):
+            return
 
 
 def _exactly(peer: socket.socket, size: int) -> bytes:

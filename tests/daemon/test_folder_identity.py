@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.own_vault import OwnVault
@@ -208,7 +209,7 @@ def test_while_most_files_are_missing_none_is_put_back_until_the_person_says_so(
     assert len(laptop.folder.names()) == len(left) + 1
     # when: the person says that this is the place
     service = Service(laptop.store, laptop.folder, OwnVault(tmp_path / "own", laptop.random), laptop.around)
-    answer = service.call("backup", BACKUP_HERE)
+    answer = call(service, "backup", BACKUP_HERE)
     # then: everything is there again
     assert (answer["backed_up"], answer["pending"]) == (True, 0)
     assert set(names) <= set(laptop.folder.names())

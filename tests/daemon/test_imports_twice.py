@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.imports import Import, Imported
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.service import Service
@@ -98,7 +99,7 @@ class TestTwiceInOneFile:
         service = Service(device.store, device.folder, own, device.around)
         service.unlock(device.replica.keys)
         args = {"entries": entries, "skipped": [], "placeholder": placeholder, "dry_run": False}
-        answer: dict[str, Any] = service.call("import", args)
+        answer: dict[str, Any] = call(service, "import", args)
         return answer
 
     @pytest.mark.parametrize("placeholder", [True, False])

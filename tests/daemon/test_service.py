@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.engine import BATCH
 from otpkeep_daemon.folder import Published
 from otpkeep_daemon.memory_folder import MemoryFolder
@@ -39,7 +40,7 @@ def serve(device: Device, *, locked: bool) -> Service:
 
 def is_locked(service: Service) -> bool:
     with pytest.raises(Locked):
-        service.call("list", LIST)
+        call(service, "list", LIST)
     return service.accounts is None and service.engine.replica is None
 
 
@@ -53,13 +54,13 @@ class TestKeysForOneRequest:
     def test_they_are_forgotten_when_it_fails(self, laptop: Device) -> None:
         service = serve(laptop, locked=True)
         with pytest.raises(NotFound):
-            service.call("rm", {"account": "nothing"}, keyring().without_seed())
+            call(service, "rm", {"account": "nothing"}, keyring().without_seed())
         assert is_locked(service)
 
     def test_they_are_forgotten_when_it_fails_unforeseen(self, laptop: Device) -> None:
         service = serve(laptop, locked=True)
         with pytest.raises(KeyError):
-            service.call("list", {}, keyring().without_seed())
+            call(service, "list", {}, keyring().without_seed())
         assert is_locked(service)
 
     @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ class TestKeysForOneRequest:
         fill_store(laptop)
         # then: the request fails, and the keys are gone
         with pytest.raises(OtpkeepError):
-            service.call(op, LIST, keyring().without_seed())
+            call(service, op, LIST, keyring().without_seed())
         assert is_locked(service)
 
 
@@ -115,7 +116,7 @@ def test_backup_off_ends_the_publishing_of_a_pass_under_way(world: World) -> Non
     answered: list[int] = []
 
     def off() -> None:
-        service.call("backup", {"mode": "off", "here": False})
+        call(service, "backup", {"mode": "off", "here": False})
         answered.append(folder.published)
 
     asking = threading.Thread(target=off)
@@ -130,7 +131,7 @@ def test_backup_off_ends_the_publishing_of_a_pass_under_way(world: World) -> Non
     laptop.add("more")
     service.engine.run()
     assert folder.published == answered[0]
-    assert service.call("backup", {"mode": "on", "here": False})["pending"] == 0
+    assert call(service, "backup", {"mode": "on", "here": False})["pending"] == 0
 
 
 def test_a_daemon_of_another_user_gets_no_request(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""The one way in: an operation by its name, under the service's lock; in-process or over the socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otpkeep_daemon import device
+from otpkeep_daemon.database import translated
+from otpkeep_daemon.operations import accounts, history, locking, transfer, upkeep
+from otpkeep_daemon.service import Service
+from otpkeep_protocol.errors import Locked, Usage
+from otpkeep_protocol.keyring import Keyring
+
+Args = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A use case, whether it needs the keys, and whether it takes the lock by itself, in small steps."""
+
+    run: Callable[[Service, Args], Any]
+    needs_key: bool = True
+    locks_itself: bool = False
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "add": Operation(accounts.add),
+    "edit": Operation(accounts.edit),
+    "rm": Operation(accounts.rm),
+    "show": Operation(accounts.show),
+    "list": Operation(accounts.list_accounts),
+    "code": Operation(accounts.code),
+    "log": Operation(history.log),
+    "event": Operation(history.event),
+    "import": Operation(transfer.import_entries),
+    "export": Operation(transfer.export),
+    "devices": Operation(upkeep.devices),
+    "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
+    "backup": Operation(upkeep.backup, needs_key=False),
+    "status": Operation(upkeep.status, needs_key=False),
+    "slots": Operation(locking.slots, needs_key=False),
+    "unlock": Operation(locking.unlock, needs_key=False),
+    "lock": Operation(locking.lock, needs_key=False),
+    "ping": Operation(locking.ping, needs_key=False),
+}
+
+
+def call(service: Service, op: str, args: Args, ring: Keyring | None = None) -> Any:
+    """Return the answer of one operation. `ring` unlocks a locked service for this call alone, or for `unlock`.
+
+    Safe from any thread.
+    """
+    operation = OPERATIONS.get(op)
+    if operation is None:
+        raise Usage(f"this otpkeep has no operation {op!r}", "Restart the daemon after an update.")
+    with translated("the store can't be read now; nothing was changed and nothing is lost"):
+        if operation.locks_itself and service.accounts is not None:
+            return operation.run(service, args)
+        return _call(service, operation, op, args, ring)
+
+
+def _call(service: Service, operation: Operation, op: str, args: Args, ring: Keyring | None) -> Any:
+    with service.lock:
+        was_locked, stays = service.accounts is None, False
+        try:
+            if was_locked and ring is not None:
+                service.unlock(device.unlock(service.store, ring))
+                service.engine.run()
+            if operation.needs_key and service.accounts is None:
+                raise Locked("otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase.")
+            answer = operation.run(service, args)
+            stays = op == "unlock"
+            return answer
+        finally:
+            if was_locked and not stays and service.accounts is not None:
+                service.lock_keys()

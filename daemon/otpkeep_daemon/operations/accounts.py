@@ -1,0 +1,45 @@
+"""Accounts: add, edit, remove, show, list, code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otpkeep_daemon.service import Service
+
+Args = Mapping[str, Any]
+
+
+def add(service: Service, args: Args) -> dict[str, Any]:
+    """Add an account of the wire values in `fields`."""
+    return service.edited(*service.open.add(args["fields"], placeholder=args["placeholder"]))
+
+
+def edit(service: Service, args: Args) -> dict[str, Any]:
+    """Change fields of an account, and parts of its otp."""
+    accounts = service.open
+    return service.edited(*accounts.edit(args["account"], args["fields"], args["otp"], placeholder=args["placeholder"]))
+
+
+def rm(service: Service, args: Args) -> dict[str, Any]:
+    """Delete an account."""
+    return service.edited(*service.open.remove(args["account"]))
+
+
+def show(service: Service, args: Args) -> dict[str, Any]:
+    """Return one account with its history."""
+    return service.open.show(args["account"], secrets=args["secrets"])
+
+
+def list_accounts(service: Service, args: Args) -> list[dict[str, Any]]:
+    """Return accounts, all or those with a tag."""
+    return service.open.rows(tag=args["tag"], deleted=args["deleted"], secrets=args["secrets"])
+
+
+def code(service: Service, args: Args) -> dict[str, Any]:
+    """Return a code; a HOTP use is saved before."""
+    at = args["at"] if args["at"] is not None else service.around.now() / 1000
+    row = service.open.code(args["account"], at=at, peek=args["peek"])
+    if "counter" in row and not args["peek"]:
+        service.back_up()
+    return row

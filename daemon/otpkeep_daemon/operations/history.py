@@ -1,0 +1,47 @@
+"""What happened: the log, and one event of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otpkeep_daemon.lines import Lines
+from otpkeep_daemon.service import Service
+from otpkeep_protocol.errors import NotFound, Usage
+from otpkeep_protocol.events import Event
+
+Args = Mapping[str, Any]
+
+
+def log(service: Service, args: Args) -> list[dict[str, Any]]:
+    """Return log rows, newest first."""
+    accounts = service.open
+    wanted = accounts.find(args["account"]).account if args["account"] is not None else None
+    found: list[dict[str, Any]] = []
+    lines = Lines(accounts)
+    writers = lines.writers_of(args["device"]) if args["device"] is not None else None
+    for event in accounts.replica.archive.log(wanted):
+        if args["limit"] is not None and len(found) >= args["limit"]:
+            break
+        if _within(event, args) and (writers is None or event.dot.writer in writers):
+            found.append(lines.row(event))
+    return found
+
+
+def event(service: Service, args: Args) -> dict[str, Any]:
+    """Return the log row of one event."""
+    prefix, _, seq = str(args["event"]).partition(".")
+    accounts = service.open
+    if len(prefix) < 4 or not (seq.isascii() and seq.isdecimal()) or len(seq) > 16:
+        raise Usage("an event is named like 9f86d0.17", "`otpkeep log` shows the names.")
+    found = accounts.replica.archive.find(prefix.lower(), int(seq))
+    if not found:
+        raise NotFound("there is no such event on this device", "`otpkeep log` shows those that there are.")
+    if len({event.dot.writer for event in found}) > 1:
+        raise Usage("this name fits events of several writers", "Give more digits before the dot.")
+    return Lines(accounts).row(found[0])
+
+
+def _within(event: Event, args: Args) -> bool:
+    since, until = args["since"], args["until"]
+    return (since is None or event.wall >= since) and (until is None or event.wall <= until)
