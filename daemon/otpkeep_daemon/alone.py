@@ -11,6 +11,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.calls import call
+from otpkeep_daemon.config import read_config
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.home import AROUND, is_ready
@@ -41,7 +42,8 @@ def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> S
             "Run `otpkeep init` or `otpkeep recover FOLDER` again.",
         )
     folder = RealFolder(Path(os.fsdecode(store.need("folder"))), store.need("tag").decode())
-    return Service(store, folder, OwnVault(paths.own_vault, AROUND.random), AROUND, pid=pid)
+    own_vault = OwnVault(paths.own_vault, AROUND.random)
+    return Service(store, folder, own_vault, AROUND, pid=pid, quarantine_s=read_config(paths.config).quarantine_s)
 
 
 @contextmanager

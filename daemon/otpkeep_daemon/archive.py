@@ -9,7 +9,7 @@ from otpkeep_daemon.database import SET_ASIDE
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_protocol import content
-from otpkeep_protocol.content import Beat, Run
+from otpkeep_protocol.content import Beat, Run, Snapshot
 from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic
 from otpkeep_protocol.events import Event
 
@@ -41,9 +41,10 @@ class Archive:
         for batch in self.batches():
             yield from batch
 
-    def batches(self) -> Iterator[list[Event]]:
-        """Yield every held event, as `events` does, many at a time, which is quicker."""
-        for files in _batches(self._store.contents(("run",))):
+    def batches(self, numbers: Iterable[int] | None = None) -> Iterator[list[Event]]:
+        """Yield the events of the files of these numbers, or of all, many at a time, which is quicker."""
+        contents = self._store.contents(("run",)) if numbers is None else self._store.contents_of(numbers)
+        for files in _batches(contents):
             opened = [(digest, self._open(digest, data)) for digest, data in files]
             events = [event for digest, content in opened for event in self._events_in(digest, content)]
             yield [event for event in events if event.problem is not None or event.hash not in self._invalid]
@@ -54,6 +55,21 @@ class Archive:
             found = content.read(self._open(digest, data), self._keys.keyring)
             assert isinstance(found, Beat)
             yield found
+
+    def snapshots(self) -> Iterator[tuple[bytes, Snapshot]]:
+        """Yield hash and content of every snapshot, oldest first."""
+        for digest, data in self._store.contents(("snapshot",)):
+            found = content.reread_snapshot(self._open(digest, data))
+            yield digest, found
+
+    def statements(self) -> Iterator[Event]:
+        """Yield the events that name slots."""
+        for event_hash, file_hash in self._store.statement_events():
+            yield self._opened(file_hash)[event_hash]
+
+    def run(self, digest: bytes) -> bytes:
+        """Return the content of a stored run."""
+        return self._open(digest, self._store.data(digest))
 
     def log(self, account: bytes | None = None, *, newest: bool = True) -> Iterator[Event]:
         """Yield held events in log order, those without effect included."""

@@ -12,11 +12,14 @@ from pathlib import Path
 from otpkeep_protocol.errors import Malformed
 
 MOST = 86_400
+LONGEST_S = 31_536_000
+QUARANTINE_S = 1_209_600
+"""14 days: a device that was off over a holiday still finds what it was reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and their defaults; every value is a whole number from 1 to MOST."""
+    """The settings and their defaults; every value is a whole number from 1 to MOST, a quarantine to LONGEST_S."""
 
     look_every_s: int = 60
     """Seconds between two looks at the folder that nothing prompted."""
@@ -24,6 +27,10 @@ class Config:
     """Milliseconds without a change before a change in the folder is looked at."""
     own_vault_delay_ms: int = 200
     """Milliseconds by which writing the own vault file waits for further edits."""
+    compact_every_s: int = 3_600
+    """Seconds between two looks at whether there is something to compact."""
+    quarantine_s: int = QUARANTINE_S
+    """Seconds for which a file stays in the folder after another has taken its place: 14 days."""
 
 
 def read_config(path: Path) -> Config:
@@ -53,9 +60,10 @@ def _check(key: str, value: object, place: str) -> None:
     defaults = dataclasses.asdict(Config())
     if key not in defaults:
         raise Malformed(f"{place}: there is no setting {key!r}.", _suggestion(key, list(defaults)))
-    if type(value) is not int or not 1 <= value <= MOST:
+    most = LONGEST_S if key == "quarantine_s" else MOST
+    if type(value) is not int or not 1 <= value <= most:
         hint = f"Write for example: {key} = {defaults[key]}"
-        raise Malformed(f"{place}: {key} must be a whole number from 1 to {MOST}.", hint)
+        raise Malformed(f"{place}: {key} must be a whole number from 1 to {most}.", hint)
 
 
 def _suggestion(key: str, known: list[str]) -> str:

@@ -42,10 +42,22 @@ CREATE TABLE events (
     account BLOB,
     problem TEXT,
     bodied INTEGER NOT NULL,
+    kind TEXT NOT NULL,
     PRIMARY KEY (writer, seq, hash)
 ) WITHOUT ROWID;
 CREATE INDEX log_order ON events (lamport, wall, writer, seq);
 CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
+CREATE INDEX file_events ON events (file);
+CREATE INDEX slot_statements ON events (kind) WHERE kind = 'slot.set';
+CREATE TABLE replaced (
+    hash BLOB PRIMARY KEY,
+    file BLOB NOT NULL,
+    writer BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX replacing ON replaced (file);
+CREATE INDEX replacer ON replaced (writer);
 CREATE TABLE writers (writer BLOB PRIMARY KEY, device BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE looked (
     name BLOB PRIMARY KEY,

@@ -25,6 +25,8 @@ from otpkeep_protocol.plan import Known, Plan, Seen
 from otpkeep_protocol.sealing import has_magic
 
 BATCH = 32
+PASSING = ("beat", "snapshot")
+"""Of these only the newest of a device matters."""
 BATCH_BYTES = 16_777_216
 log = logging.getLogger(__name__)
 
@@ -146,7 +148,8 @@ class Engine:
         """Raise Unreachable unless this is the folder that it was. Return what the store knows."""
         device = self._store.get("device")
         known = {
-            f.name: Known(f.size, f.published, f.owner in (None, device), f.kind == "beat") for f in self._store.files()
+            f.name: Known(f.size, f.published, f.owner in (None, device), f.kind in PASSING)
+            for f in self._store.files()
         }
         last_device = int(self._store.need("folder.device"))
         there = _seen(listing).keys() | _evicted(listing)
@@ -301,7 +304,7 @@ class Engine:
         replica = self.replica
         if replica is None or not self.publishing:
             return
-        self._drop_older_beats()
+        self._drop_older()
         author, chains = replica.keys.author.writer, replica.chains
         seen, last_word = chains.last_seen_by(author)
         held = [piece for piece in chains.seen() if piece.writer != author]
@@ -309,15 +312,16 @@ class Engine:
         if plan.beat_due(self._around.now(), last_word, news=news):
             replica.beat()
 
-    def _drop_older_beats(self) -> None:
-        """Remove this device's beats but the newest, once that one has been read back."""
+    def _drop_older(self) -> None:
+        """Remove this device's beats and snapshots but the newest, once that one has been read back."""
         own = self._store.get("device")
-        beats = [file for file in self._store.files() if file.kind == "beat" and file.owner == own]
-        if len(beats) > 1 and beats[-1].published:
-            for beat in beats[:-1]:
-                self._folder.delete(beat.name)
-            with self._store.transaction():
-                self._store.drop([beat.hash for beat in beats[:-1]])
+        for kind in PASSING:
+            made = [file for file in self._store.files_of(kind) if file.owner == own]
+            if len(made) > 1 and made[-1].published:
+                for older in made[:-1]:
+                    self._folder.delete(older.name)
+                with self._store.transaction():
+                    self._store.drop([older.hash for older in made[:-1]])
 
 
 def _seen(listing: Listing) -> dict[str, Seen]:

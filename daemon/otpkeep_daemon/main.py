@@ -23,6 +23,7 @@ from typing import Any
 from otpkeep_daemon import device
 from otpkeep_daemon.access import is_served, is_set_up
 from otpkeep_daemon.alone import open_service
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.config import Config, read_config
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
@@ -167,8 +168,13 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
         watcher.rearm()
         worker.look()
 
+    def compact() -> None:
+        if service.accounts is not None and service.engine.publishing:
+            call(service, "compact", {"all": False, "dry_run": False})
+
     jobs = Jobs({"look": time.time()})
-    scheduler = Scheduler({"look": timed_look}, {"look": float(config.look_every_s)}, jobs.last.get, jobs.ran)
+    periods = {"look": float(config.look_every_s), "compact": float(config.compact_every_s)}
+    scheduler = Scheduler({"look": timed_look, "compact": compact}, periods, jobs.last.get, jobs.ran)
     service.jobs = lambda: jobs.rows(scheduler.upcoming())
     server = Server(service, paths.socket)
     _clear_temporaries(service)
@@ -210,7 +216,7 @@ class Jobs:
         return [
             {
                 "name": name,
-                "last": timestamp(int(self.last[name] * 1000)),
+                "last": timestamp(int(self.last[name] * 1000)) if name in self.last else None,
                 "next": timestamp(int(due * 1000)),
                 "ok": name not in self._failed,
             }

@@ -11,15 +11,17 @@ Memory follows the store and never runs ahead of it: nothing is folded before it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from otpkeep_daemon.archive import Archive
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.keys import Keys, Surroundings
+from otpkeep_daemon.memory import Memory
 from otpkeep_daemon.store import SUPERSEDED, NewFile, Store
 from otpkeep_protocol import again, content, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
-from otpkeep_protocol.content import Author, Beat, Pair, Run
+from otpkeep_protocol.compaction import Segment
+from otpkeep_protocol.content import Author, Beat, Pair, Run, Snapshot
 from otpkeep_protocol.context import within_budget
 from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.events import Draft, Event, Place, compose
@@ -41,6 +43,24 @@ class Verdict:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The sealed file of neighbouring runs of this device, and these runs."""
+
+    segments: tuple[Segment, ...]
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """What files from the folder have brought that was not here."""
+
+    events: list[Event] = field(default_factory=list)
+    beats: list[Beat] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    packs: bool = False
+
+
 class Replica:
     """An unlocked copy of the vault. Not safe for concurrent use: callers hold the service's lock."""
 
@@ -49,24 +69,46 @@ class Replica:
         self.store = store
         self.keys = keys
         self.around = around
-        self.chains = Chains()
-        self.state = State()
         self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
-        self.version = 0
         self.secrets_version = 0
         self._slots_changed = False
         with translated("the store can't be read now; nothing is lost"):
             self.archive = Archive(store, keys)
-            self._load()
+            self.memory = Memory(store, self.archive, keys.author.device)
+            for event in self.archive.statements():
+                self._note_statement(event)
+
+    @property
+    def chains(self) -> Chains:
+        """What is known of each writer's chain."""
+        return self.memory.chains
+
+    @property
+    def state(self) -> State:
+        """The state that people see."""
+        return self.memory.state
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever the state changes."""
+        return self.memory.version
 
     # own edits
 
-    def commit(self, drafts: Sequence[Draft], secrets: Mapping[bytes, bytes | None] | None = None) -> list[Event]:
+    def commit(
+        self,
+        drafts: Sequence[Draft],
+        secrets: Mapping[bytes, bytes | None] | None = None,
+        merged: Sequence[Replacement] = (),
+    ) -> list[Event]:
         """Record this device's edits; when this returns they are durable. `secrets` are placeholders' local values.
 
         Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
+        Files in `merged` take the place of the runs that they were made of, of which `drafts` tell by pack events.
         """
         with self.store.transaction():
+            for replacement in merged:
+                self._replace(replacement)
             author, opened = self._author_for(drafts)
             composed = self._compose(author, opened)
             for batch in _batches([(envelope, body) for envelope, body, _ in composed]):
@@ -77,6 +119,13 @@ class Replica:
         self._absorb(made)
         self._drop_superseded_slots()
         return made
+
+    def _replace(self, replacement: Replacement) -> None:
+        segments, data = replacement.segments, replacement.data
+        device = self.keys.author.device
+        self.store.add(_new_file("run", device, data, published=False, writer=segments[0].writer))
+        for segment in segments:
+            self.store.move_events(segment.file, sha256(data))
 
     def _author_for(self, drafts: Sequence[Draft]) -> tuple[Author, Sequence[Draft]]:
         author = self.keys.author
@@ -145,15 +194,20 @@ class Replica:
         made = tuple(event for envelope, _, event in composed if envelope in envelopes)
         data = self._seal(content.make_run(author, self.keys.keyring.vault, pairs))
         self.store.add(_new_file("run", author.device, data, published=False, writer=author.writer, events=made))
+        self._note_packs(made)
 
     def beat(self) -> None:
         """Put into the outbox what this device has seen; the store forgets its earlier beats when this one is out."""
         author, wall = self.keys.author, self.around.now()
         seen = tuple(within_budget(self.chains.seen(), author.writer))
-        made = content.make_beat(author, self.keys.keyring.vault, wall, seen)
+        self.keep("beat", content.make_beat(author, self.keys.keyring.vault, wall, seen))
+        self.memory.absorb([], [Beat(author.device, author.writer, wall, seen)])
+
+    def keep(self, kind: str, made: bytes) -> None:
+        """Put into the outbox this device's content of a kind that holds no events."""
+        author = self.keys.author
         with self.store.transaction():
-            self.store.add(_new_file("beat", author.device, self._seal(made), published=False, writer=author.writer))
-        self._absorb([], [Beat(author.device, author.writer, wall, seen)])
+            self.store.add(_new_file(kind, author.device, self._seal(made), published=False, writer=author.writer))
 
     def _seal(self, made: bytes) -> bytes:
         return self.keys.seal(made, self.around.random(32))
@@ -162,19 +216,20 @@ class Replica:
 
     def ingest(self, files: Sequence[bytes], *, published: bool = True) -> list[Verdict]:
         """Take in the bytes of files from the folder. Each gets its verdict; a bad one never stops the others."""
-        fresh: list[Event] = []
-        beats: list[Beat] = []
+        fresh = _Fresh()
         author = self.keys.author
         with self.store.transaction():
-            verdicts = [self._take_in(data, fresh, beats, published) for data in files]
-            if any(e.dot.writer == author.writer and not self.chains.holds(e.dot) for e in fresh):
+            verdicts = [self._take_in(data, fresh, published) for data in files]
+            if any(e.dot.writer == author.writer and not self.chains.holds(e.dot) for e in fresh.events):
                 author = self._new_writer()
+            if fresh.packs:
+                self._settle_packs()
         self.keys = replace(self.keys, author=author)
-        self._absorb(fresh, beats)
+        self._absorb(fresh.events, fresh.beats, fresh.snapshots)
         self._drop_superseded_slots()
         return verdicts
 
-    def _take_in(self, data: bytes, fresh: list[Event], beats: list[Beat], published: bool) -> Verdict:
+    def _take_in(self, data: bytes, fresh: _Fresh, published: bool) -> Verdict:
         try:
             header = sealing.read_header(data)
             if header.vault != self.keys.keyring.vault:
@@ -186,11 +241,16 @@ class Replica:
             return Verdict("newer", error.message)
         except (Malformed, NotAuthentic) as error:
             return Verdict("pending" if sealing.has_magic(data) else "foreign", error.message)
+        return self._take_content(opened, data, fresh, published)
+
+    def _take_content(self, opened: bytes, data: bytes, fresh: _Fresh, published: bool) -> Verdict:
+        if self.store.is_replaced(sha256(data)):
+            return Verdict("replaced", "another file has its events")
         try:
             found = content.read(opened, self.keys.keyring)
         except (Malformed, NotAuthentic) as error:
             return Verdict("rejected", error.message)
-        self._keep(found, data, fresh, beats, published)
+        self._keep(found, data, fresh, published)
         return Verdict("ok")
 
     def _take_slot(self, data: bytes, header: sealing.Header) -> Verdict:
@@ -201,53 +261,49 @@ class Replica:
         self._slots_changed = True
         return Verdict("ok")
 
-    def _keep(
-        self, found: content.Content, data: bytes, fresh: list[Event], beats: list[Beat], published: bool
-    ) -> None:
+    def _keep(self, found: content.Content, data: bytes, fresh: _Fresh, published: bool) -> None:
         kind = type(found).__name__.lower()
         made: tuple[Event, ...] = ()
         if isinstance(found, Run):
             made = tuple(self.keys.checked(event) for event in found.events)
-        elif isinstance(found, Beat):
-            beats.append(found)
         new = _new_file(kind, found.device, data, published=published, writer=found.writer, events=made)
-        fresh.extend(self.store.add(new))
+        fresh.events.extend(self.store.add(new))
         self.archive.note(new)
+        self._note_packs(made)
+        fresh.packs |= any(event.kind == "pack" for event in made) or self.store.replaces(new.hash)
+        if isinstance(found, Beat):
+            fresh.beats.append(found)
+        if isinstance(found, Snapshot) and self._keep_snapshot(new.hash, found):
+            fresh.snapshots.append(found)
+
+    def _keep_snapshot(self, digest: bytes, found: Snapshot) -> bool:
+        """Keep only the one of a device's snapshots that covers most. Return whether it is this one."""
+        counts = {h: _covered(made) for h, made in self.archive.snapshots() if made.device == found.device}
+        best = max(counts, key=lambda h: (counts[h], h))
+        self.store.drop(h for h in counts if h != best)
+        return digest == best
+
+    def _note_packs(self, made: Iterable[Event]) -> None:
+        for event in made:
+            if event.kind == "pack" and event.problem is None and event.values is not None:
+                self.store.note_pack(event, self.around.now() // 1000)
+
+    def _settle_packs(self) -> None:
+        """Let go of files whose replacement is here and holds every one of their events, and the bodies too."""
+        opened: dict[bytes, dict[bytes, bool]] = {}
+        for old, new in self.store.replaceable():
+            if new not in opened:
+                opened[new] = content.bodied(self.archive.run(new))
+            has = opened[new]
+            if all(digest in has and has[digest] >= bodied for digest, bodied in self.store.events_in(old)):
+                self.store.move_events(old, new)
 
     # memory
 
-    def _load(self) -> None:
-        for events in self.archive.batches():
-            for event in events:
-                self._note_statement(event)
-            for event in events:
-                self.chains.add(event)
-            for event in events:
-                self.state.apply(event)
-        for beat in self.archive.beats():
-            self.chains.note_seen(beat.writer, beat.seen, beat.wall)
-        if self.chains.forks:
-            self._refold()
-
-    def _absorb(self, events: Iterable[Event], beats: Iterable[Beat] = ()) -> None:
-        """Fold what the store has just committed."""
-        anew = False
+    def _absorb(self, events: Sequence[Event], beats: Sequence[Beat] = (), snapshots: Sequence[Snapshot] = ()) -> None:
         for event in events:
-            anew |= event.problem is not None and self.chains.holds(event.dot)
-            anew |= self.chains.add(event)
             self._note_statement(event)
-            self.state.apply(event)
-            self.version += 1
-        for beat in beats:
-            self.chains.note_seen(beat.writer, beat.seen, beat.wall)
-        if anew:
-            self._refold()
-
-    def _refold(self) -> None:
-        """Fold all events anew: a fork changed what contexts cover, or a late body took an event's effect away."""
-        self.state = State(self.chains.forks)
-        for event in self.archive.events():
-            self.state.apply(event)
+        self.memory.absorb(events, beats, snapshots)
 
     def _drop_superseded_slots(self) -> None:
         """Forget slots that are no longer current, so that an old passphrase stops unlocking this device.
@@ -317,6 +373,10 @@ def _new_file(
     events: tuple[Event, ...] = (),
 ) -> NewFile:
     return NewFile(sha256(data), file_name(data), kind, owner, published, data, writer, events)
+
+
+def _covered(snapshot: Snapshot) -> int:
+    return sum(piece.last - piece.first + 1 for piece in snapshot.seen)
 
 
 def _batches(pairs: list[Pair]) -> Iterator[list[Pair]]:

@@ -10,16 +10,19 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import OwnVault
-from otpkeep_daemon.rows import timestamp
+from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_protocol import plan, wire
 from otpkeep_protocol.chains import Chains
-from otpkeep_protocol.context import covers
+from otpkeep_protocol.context import Context, covers
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
 from otpkeep_protocol.ids import Dot, event_name, sha256
 from otpkeep_protocol.plan import Seen
+from otpkeep_protocol.state import State
 
 FAR_AHEAD_MS = 24 * 3600 * 1000
+QUIET_MS = 90 * 24 * 3600 * 1000
+"""A device not heard of for so long holds up nothing."""
 
 
 def digest(chains: Chains) -> str:
@@ -89,8 +92,6 @@ def devices(store: Store, accounts: Accounts) -> list[dict[str, Any]]:
     names, own = accounts.names(), store.need("device")
     rows = []
     for device, (count, first, last) in store.events_of_devices().items():
-        subject = accounts.replica.state.subjects.get(device)
-        retired = subject.registers.get("retired") if subject is not None else None
         rows.append(
             {
                 "id": device.hex(),
@@ -99,7 +100,7 @@ def devices(store: Store, accounts: Accounts) -> list[dict[str, Any]]:
                 "joined": timestamp(first),
                 "last_seen": timestamp(max(last, _last_word(accounts, device))),
                 "events": count,
-                "state": "retired" if retired is not None and retired.dots else "active",
+                "state": "retired" if _is_retired(accounts.replica.state, device) else "active",
             }
         )
     return sorted(rows, key=lambda row: (not row["this"], row["joined"]))
@@ -111,6 +112,25 @@ def _writers_of(accounts: Accounts, device: bytes) -> list[bytes]:
 
 def _last_word(accounts: Accounts, device: bytes) -> int:
     return max(accounts.replica.chains.last_seen_by(w)[1] for w in _writers_of(accounts, device))
+
+
+def active_devices(store: Store, chains: Chains, state: State, now_ms: int) -> dict[str, Context]:
+    """Return what each other device has seen by its newest writer: those not retired, heard of within QUIET_MS."""
+    newest: dict[bytes, tuple[int, bytes]] = {}
+    for writer, device in store.writers().items():
+        newest[device] = max(newest.get(device, (0, b"")), (chains.last_seen_by(writer)[1], writer))
+    names = Names(state, store.writers())
+    return {
+        f"{names.label(device)} ({device.hex()[:8]})": chains.last_seen_by(writer)[0]
+        for device, (wall, writer) in newest.items()
+        if device != store.need("device") and (not wall or now_ms - wall <= QUIET_MS) and not _is_retired(state, device)
+    }
+
+
+def _is_retired(state: State, device: bytes) -> bool:
+    subject = state.subjects.get(device)
+    retired = subject.registers.get("retired") if subject is not None else None
+    return retired is not None and bool(retired.dots)
 
 
 def seen_by(store: Store, accounts: Accounts) -> list[dict[str, str]]:

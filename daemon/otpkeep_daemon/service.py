@@ -11,6 +11,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.config import QUARANTINE_S
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
@@ -44,6 +45,7 @@ class Service:
         around: Surroundings,
         *,
         pid: int | None = None,
+        quarantine_s: int = QUARANTINE_S,
     ) -> None:
         self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None
@@ -56,6 +58,7 @@ class Service:
         self.own_vault = own_vault
         self.around = around
         self.pid = pid
+        self.quarantine_s = quarantine_s
         self.own_vault_trouble: OtpkeepError | None = None
 
     # keys

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from otpkeep_daemon.database import Database
+from otpkeep_daemon.packs import Packs
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
 
 SUPERSEDED = "slots.superseded"
 """Where the hashes of replaced slots are kept, 32 bytes each, readable without keys."""
 _ADD_EVENT = """
-INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET file = excluded.file, problem = excluded.problem, bodied = 1
 WHERE excluded.bodied AND NOT bodied
 """
@@ -66,13 +66,13 @@ class NewFile:
     events: tuple[Event, ...] = ()
 
 
-class Store(Database):
+class Store(Packs):
     """What is in the file, as values. Changes belong into a `transaction`."""
 
     def clear(self) -> None:
         """Empty the store of a setting-up that was interrupted, before anything was acknowledged."""
         with self.transaction():
-            for table in ("events", "files", "meta", "writers", "looked", "locals"):
+            for table in ("events", "files", "replaced", "meta", "writers", "looked", "locals"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
     def get(self, key: str) -> bytes | None:
@@ -103,7 +103,8 @@ class Store(Database):
 
     def _add_event(self, event: Event, file: int | None) -> bool:
         bodied = event.values is not None or event.problem is not None
-        row = (*event.dot[:2], event.hash, file, event.lamport, event.wall, event.account, event.problem, bodied)
+        place = (*event.dot[:2], event.hash, file, event.lamport, event.wall)
+        row = (*place, event.account, event.problem, bodied, event.kind)
         return self._db.execute(_ADD_EVENT, row).rowcount > 0
 
     def drop(self, hashes: Iterable[bytes]) -> None:
@@ -163,6 +164,23 @@ class Store(Database):
     def has(self, digest: bytes) -> bool:
         """Tell whether a file of that hash is stored."""
         return self._db.execute("SELECT 1 FROM files WHERE hash = ?", (digest,)).fetchone() is not None
+
+    def index(self) -> list[tuple[bytes, int, bytes, int, int]]:
+        """Return writer, seq, 16-byte hash, lamport and file number of each held event."""
+        return self._db.execute("SELECT writer, seq, substr(hash, 1, 16), lamport, file FROM events").fetchall()
+
+    def all_bodied(self) -> bool:
+        """Tell whether every held event has its body."""
+        return self._db.execute("SELECT 1 FROM events WHERE NOT bodied LIMIT 1").fetchone() is None
+
+    def contents_of(self, numbers: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield hash and bytes of the files of these numbers, oldest first."""
+        for number in sorted(numbers):
+            yield self._db.execute("SELECT hash, data FROM files WHERE id = ?", (number,)).fetchone()
+
+    def statement_events(self) -> list[tuple[bytes, bytes]]:
+        """Return (event hash, file hash) of the events that name slots."""
+        return self._db.execute(f"{_EVENT_AND_FILE} WHERE events.kind = 'slot.set'").fetchall()
 
     def contents(self, kinds: tuple[str, ...]) -> Iterator[tuple[bytes, bytes]]:
         """Yield hash and bytes of the files of these kinds, oldest first."""

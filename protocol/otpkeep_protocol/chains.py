@@ -121,6 +121,41 @@ class Chains:
         self._extend(dot, changed)
         return changed
 
+    def resume(self, index: Iterable[tuple[WriterId, int, bytes, int]], tips: Iterable[Event]) -> None:
+        """Take in held events of unforked chains by (writer, seq, 16-byte hash, lamport) alone, all at once.
+
+        What they had seen must be among them; `tips` are the last event of each writer.
+        """
+        lamports = []
+        for writer, seq, digest, lamport in index:
+            chain = self._chain(writer)
+            chain.hashes[seq] = digest
+            lamports.append(lamport)
+        for chain in self._chains.values():
+            chain.held = set(chain.hashes)
+            chain.last = max(chain.hashes)
+        for event in tips:
+            self._chains[event.dot.writer].tip = (event.dot.seq, event.wall, event.seen)
+        self._count = len(lamports)
+        self._clock = max((lamport for lamport in lamports if lamport <= self._count), default=0)
+        self._ahead = [lamport for lamport in lamports if lamport > self._count]
+        heapq.heapify(self._ahead)
+
+    def has_all(self, pieces: Iterable[Piece]) -> bool:
+        """Tell whether every event of these pieces is held; of a forked writer that is never sure."""
+        held, forks = self.context(), self.forks
+        return all(
+            piece.writer not in forks
+            and self.holds(Dot(piece.writer, piece.last, piece.hash))
+            and any(p.first <= piece.first and piece.last <= p.last for p in held.get(piece.writer, ()))
+            for piece in pieces
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether all that is named is held, without forks, and nothing needs a newer otpkeep."""
+        return not self.forks and not self.missing() and not any(c.opaque for c in self._chains.values())
+
     def _hold_opaque(self, chain: Chain, dot: Dot) -> None:
         """Count an event that needs an update: it is there, so nobody waits for it; nothing else is known of it."""
         if dot.seq not in chain.opaque:

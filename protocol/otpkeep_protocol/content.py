@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from otpkeep_protocol import events, state, wire
 from otpkeep_protocol.errors import Malformed, NotAuthentic
 from otpkeep_protocol.events import Event
-from otpkeep_protocol.ids import DeviceId, Piece, VaultId, WriterId, device_id, sha256, writer_id
+from otpkeep_protocol.ids import DeviceId, Piece, VaultId, WriterId, device_id, event_hash, sha256, writer_id
 from otpkeep_protocol.keyring import Keyring, public_key
 from otpkeep_protocol.rules import check_pieces, is_bytes, is_certificate
 from otpkeep_protocol.sealing import CONTENT_LIMIT
@@ -86,6 +86,23 @@ def make_beat(author: Author, vault: VaultId, wall: int, seen: Sequence[Piece]) 
     return _make(author, vault, "beat", {"wall": wall, "seen": pieces}, [wall, pieces])
 
 
+def make_snapshot(author: Author, vault: VaultId, encoded: bytes, seen: Sequence[Piece]) -> bytes:
+    """Return the content of a snapshot: the encoded state of exactly what `seen` covers."""
+    pieces = [list(piece) for piece in seen]
+    return _make(author, vault, "snapshot", {"state": encoded, "seen": pieces}, [sha256(encoded), pieces])
+
+
+def merge(contents: Sequence[bytes]) -> bytes:
+    """Return one run of neighbouring runs of a writer, given in order: the last signature speaks for all of it."""
+    runs = [wire.unpack(data) for data in contents]
+    return wire.encode({**runs[-1], "payload": [pair for run in runs for pair in run["payload"]]})
+
+
+def bodied(data: bytes) -> dict[bytes, bool]:
+    """Return whether each event of a stored run has its body, by event hash."""
+    return {event_hash(envelope): body is not None for envelope, body in wire.unpack(data)["payload"]}
+
+
 def read(data: bytes, keyring: Keyring) -> Content:
     """Return content from outside, with every signature, certificate, hash and chain link checked.
 
@@ -107,6 +124,14 @@ def reread(data: bytes) -> list[Event]:
     if value["kind"] != "run":
         return []
     return [events.reread(envelope, body) for envelope, body in value["payload"]]
+
+
+def reread_snapshot(data: bytes) -> Snapshot:
+    """Return a snapshot that once passed `read`: nothing is checked again, and its state is not opened yet."""
+    value = wire.unpack(data)
+    seen = tuple(Piece(*piece) for piece in value["payload"]["seen"])
+    device, nonce = value["device"], value["nonce"]
+    return Snapshot(device_id(device), writer_id(device, nonce), value["payload"]["state"], seen)
 
 
 def _make(author: Author, vault: VaultId, kind: str, payload: Any, asserted: list[Any]) -> bytes:

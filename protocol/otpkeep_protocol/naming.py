@@ -46,7 +46,12 @@ class NameKind(enum.Enum):
 
 def file_name(data: bytes) -> str:
     """Return the name of the file that holds `data`: 32 hex digits of its SHA-256, and `.otpk` (SPEC §3)."""
-    return hashlib.sha256(data).hexdigest()[:32] + EXTENSION
+    return hash_name(hashlib.sha256(data).digest())
+
+
+def hash_name(digest: bytes) -> str:
+    """Return the name of the file whose SHA-256 is `digest`."""
+    return digest.hex()[:32] + EXTENSION
 
 
 def classify(name: str) -> NameKind:

@@ -15,7 +15,7 @@ from otpkeep_protocol.errors import Unreachable
 PATIENCE_S = 300
 """How long a file that does not open may still be on its way before it is called damaged."""
 
-FINAL_VERDICTS = frozenset({"ok", "foreign", "other-vault", "newer", "rejected", "slot"})
+FINAL_VERDICTS = frozenset({"ok", "foreign", "other-vault", "newer", "rejected", "slot", "replaced"})
 """Verdicts that hold for as long as the file does not change."""
 
 FEW = 8
@@ -42,13 +42,13 @@ class Seen:
 class Known:
     """A file that the store holds: its size, whether it was ever in the folder, whether this device answers for it.
 
-    A beat may go at any time, once there is a newer one: it is never missed.
+    A beat or snapshot is `passing`: it may go at any time, once there is a newer one, and is never missed.
     """
 
     size: int
     published: bool
     own: bool
-    beat: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ def decide(
     present = [name for name, seen in listing.items() if name not in looked and _as_stored(seen, known.get(name))]
     copies = {seen.content for name, seen in looked.items() if name in listing}
     there = listing.keys() | evicted | copies
-    missing = [name for name, file in known.items() if file.published and not file.beat and name not in there]
+    missing = [name for name, file in known.items() if file.published and not file.passing and name not in there]
     waiting = [name for name, file in known.items() if not file.published]
     damaged = [name for name, seen in looked.items() if seen.verdict == "damaged" and name in known and name in listing]
-    published = sum(file.published and not file.beat for file in known.values())
+    published = sum(file.published and not file.passing for file in known.values())
     few = len(missing) <= FEW or 2 * len(missing) <= published
     again = [name for name in missing if name in missing_before] if few else []
     heal = [name for name in [*again, *damaged] if known[name].own]

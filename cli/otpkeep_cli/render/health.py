@@ -79,6 +79,19 @@ def _known(value: object) -> str:
     return str(len(value)) if isinstance(value, list) else plain(value)
 
 
+def compact_text(done: Mapping[str, Any], *, dry_run: bool) -> str:
+    """Return what a compaction did, or would do."""
+    would = "would be " if dry_run else ""
+    lines = [f"{item['files']} files with {item['events']} events {would}merged into one." for item in done["merged"]]
+    if done["snapshot"]:
+        lines.append(f"A snapshot {would or 'was '}written.")
+    if done["removed"]:
+        lines.append(f"{counted(len(done['removed']), 'replaced file')} {would}removed.")
+    lines += [f"{counted(item['files'], 'replaced file')} must stay: {item['reason']}." for item in done["waiting"]]
+    left = f"This device has {counted(done['files'], 'current file')} in the folder."
+    return "\n".join([*(lines or ["There is nothing to compact."]), left])
+
+
 def _named(device: object) -> str:
     """Return the name and id of a device, or whatever there is of it."""
     if not isinstance(device, Mapping):

@@ -1,0 +1,162 @@
+"""Compaction of what this device wrote: runs are merged, the state is kept as a snapshot, replaced files go at last.
+
+look at the folder ─▶ merge runs, say so by a pack event ─▶ snapshot ─▶ publish ─▶ remove what nobody needs any more
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.replica import Replacement, Replica
+from otpkeep_daemon.report import active_devices
+from otpkeep_protocol import compaction, content
+from otpkeep_protocol.compaction import Leaving, Segment
+from otpkeep_protocol.context import MOST_PIECES
+from otpkeep_protocol.errors import OtpkeepError
+from otpkeep_protocol.events import Draft
+from otpkeep_protocol.ids import sha256
+from otpkeep_protocol.naming import hash_name
+from otpkeep_protocol.state import encode
+
+SNAPSHOT_LIMIT = 33_554_432
+"""Bytes of an encoded state beyond which a snapshot costs more than it saves."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction does: groups of runs to merge, whether a snapshot is made, files that go, and that stay yet.
+
+    `waiting` has the reasons, each with its number of files; `files` counts this device's current ones afterwards.
+    """
+
+    merged: Sequence[tuple[Segment, ...]]
+    snapshot: bool
+    removed: Sequence[str]
+    waiting: dict[str, int]
+    files: int
+
+
+class Compactor:
+    """Works for one unlocked replica and its folder, under the service's lock."""
+
+    def __init__(self, engine: Engine, folder: Folder, replica: Replica, quarantine_s: int) -> None:
+        """`quarantine_s` is how long a replaced file stays in the folder at least."""
+        self._engine = engine
+        self._folder = folder
+        self._replica = replica
+        self._store = replica.store
+        self._quarantine_s = quarantine_s
+
+    def run(self, *, fanout: int = compaction.FANOUT, dry_run: bool = False) -> Compacted:
+        """Compact, or with `dry_run` say what that would do. Unreachable if the folder is."""
+        outcome = self._engine.run()
+        if outcome.trouble is not None:
+            raise outcome.trouble
+        groups = self._groups(fanout)
+        snapshot = self._snapshot() if not dry_run else self._snapshot_due()
+        if not dry_run:
+            self._merge(groups)
+            self._engine.publish()
+            self._engine.settle()
+        there = {found.name for found in self._folder.look().files}
+        going, waiting = self._leaving(there)
+        if not dry_run and self._engine.publishing:
+            for name in going:
+                self._folder.delete(name)
+        log.info("merged %d runs, removed %d files", sum(map(len, groups)), len(going))
+        return Compacted(groups, snapshot, going, waiting, self._count(groups if dry_run else ()))
+
+    # merging
+
+    def _groups(self, fanout: int) -> list[tuple[Segment, ...]]:
+        forks = self._replica.chains.forks
+        own = self._store.segments(self._replica.keys.author.device)
+        return compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
+
+    def _merge(self, groups: Sequence[tuple[Segment, ...]]) -> None:
+        """Write each group as one file, and say so by a pack event."""
+        if groups:
+            merged = [Replacement(group, self._merged(group)) for group in groups]
+            self._replica.commit([_pack(replacement) for replacement in merged], merged=merged)
+
+    def _merged(self, group: Sequence[Segment]) -> bytes:
+        """Return the sealed file of a group, once it has proved to be what others will accept."""
+        archive, keys = self._replica.archive, self._replica.keys
+        made = content.merge([archive.run(segment.file) for segment in group])
+        content.read(made, keys.keyring)
+        return keys.seal(made, self._replica.around.random(32))
+
+    def _count(self, groups: Sequence[tuple[Segment, ...]]) -> int:
+        own = self._replica.keys.author.device
+        return sum(file.owner == own for file in self._store.files()) - sum(len(group) - 1 for group in groups)
+
+    # snapshots
+
+    def _snapshot_due(self) -> bool:
+        chains, seen = self._replica.chains, self._replica.chains.seen()
+        if not chains.whole or not self._store.all_bodied() or len(seen) > MOST_PIECES:
+            return False
+        mine = self._replica.memory.own_snapshots()
+        covered = sum(piece.last for piece in mine[-1].seen) if mine else 0
+        last_size = len(mine[-1].state) if mine else 0
+        return compaction.snapshot_due(sum(piece.last for piece in seen) - covered, last_size)
+
+    def _snapshot(self) -> bool:
+        """Keep the state as a file, if that is worth its bytes and all that is known of is held. Return whether."""
+        if not self._snapshot_due():
+            return False
+        encoded = encode(self._replica.state)
+        if len(encoded) > SNAPSHOT_LIMIT:
+            return False
+        keys = self._replica.keys
+        made = content.make_snapshot(keys.author, keys.keyring.vault, encoded, self._replica.chains.seen())
+        self._replica.keep("snapshot", made)
+        return True
+
+    # removing
+
+    def _leaving(self, there: set[str]) -> tuple[list[str], dict[str, int]]:
+        """Return the names in the folder that may go now, and why others may not yet."""
+        going: list[str] = []
+        waiting: dict[str, int] = {}
+        read_back: dict[bytes, bool] = {}
+        seen = active_devices(self._store, self._replica.chains, self._replica.state, self._replica.around.now())
+        for old in self._store.replaced_by(self._own_writers()):
+            name, latest = hash_name(old.hash), self._store.latest(old.hash)
+            span = self._store.span(latest) if latest is not None else None
+            if name not in there or latest is None or span is None:
+                continue
+            if latest not in read_back:
+                read_back[latest] = self._reads_back(latest)
+            leaving = Leaving(old.since, old.writer, old.seq, span, read_back[latest])
+            why = compaction.stays(
+                leaving, self._replica.around.now() // 1000, self._quarantine_s, seen, self._replica.chains.forks
+            )
+            if why is None:
+                going.append(name)
+            else:
+                waiting[why] = waiting.get(why, 0) + 1
+        return going, waiting
+
+    def _own_writers(self) -> list[bytes]:
+        own = self._replica.keys.author.device
+        return [writer for writer, device in self._store.writers().items() if device == own]
+
+    def _reads_back(self, digest: bytes) -> bool:
+        name = hash_name(digest)
+        try:
+            data = self._folder.read(name)
+        except OtpkeepError as error:
+            log.warning("what %a replaces stays, since it can't be read back: %s", name, error.message)
+            return False
+        return data is not None and sha256(data) == digest
+
+
+def _pack(replacement: Replacement) -> Draft:
+    replaced = sorted(segment.file for segment in replacement.segments)
+    return Draft("pack", extra={"replaced": replaced, "file": sha256(replacement.data)})

@@ -1,0 +1,124 @@
+"""What an unlocked replica keeps in memory: the chains, and the state folded from all held events.
+
+    this device's newest snapshot + later events   at the start, instead of the whole history
+    others' snapshots                              shown until the events that they stand for are here
+
+A snapshot is a cache and never evidence (SPEC §8): as soon as the events are held, the fold of them is what counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from otpkeep_daemon.archive import Archive
+from otpkeep_daemon.store import Store
+from otpkeep_protocol.chains import Chains
+from otpkeep_protocol.content import Beat, Snapshot
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.state import State, decode
+
+
+class Memory:
+    """Follows the store and never runs ahead of it: what comes in here has been committed there."""
+
+    def __init__(self, store: Store, archive: Archive, device: bytes) -> None:
+        """Load what the store holds; `device` is this one."""
+        self.chains = Chains()
+        self.state = State()
+        self.version = 0
+        self._folded = self.state
+        self._standing: list[Snapshot] = []
+        self._store = store
+        self._archive = archive
+        self._device = device
+        self._load()
+
+    def absorb(self, events: Iterable[Event], beats: Iterable[Beat] = (), snapshots: Iterable[Snapshot] = ()) -> None:
+        """Fold what the store has just committed."""
+        anew = False
+        for event in events:
+            anew |= event.problem is not None and self.chains.holds(event.dot)
+            anew |= self.chains.add(event)
+            self._apply(event)
+            self.version += 1
+        for beat in beats:
+            self.chains.note_seen(beat.writer, beat.seen, beat.wall)
+        if anew:
+            self._refold()
+        for snapshot in snapshots:
+            self._stand_on(snapshot)
+        self._stand_free()
+
+    def own_snapshots(self) -> list[Snapshot]:
+        """Return the snapshots that this device has made, oldest first."""
+        return [made for _, made in self._archive.snapshots() if made.device == self._device]
+
+    def _load(self) -> None:
+        later = self._resume()
+        for events in self._archive.batches(later):
+            new = events if later is None else [event for event in events if not self.chains.holds(event.dot)]
+            for event in new:
+                self.chains.add(event)
+            for event in new:
+                self._folded.apply(event)
+        for beat in self._archive.beats():
+            self.chains.note_seen(beat.writer, beat.seen, beat.wall)
+        if self.chains.forks:
+            self._refold()
+        for _, snapshot in self._archive.snapshots():
+            self._stand_on(snapshot)
+
+    def _resume(self) -> set[int] | None:
+        """Begin with this device's newest snapshot. Return the numbers of the files with later events, None for all.
+
+        Only a state that this device has folded itself is believed so, and only if the store still holds all of it.
+        """
+        base = next(iter(reversed(self.own_snapshots())), None)
+        if base is None:
+            return None
+        ends = {piece.writer: piece.last for piece in base.seen}
+        index = self._store.index()
+        covered = [row[:4] for row in index if row[1] <= ends.get(row[0], 0)]
+        places = {row[:3] for row in covered}
+        whole = len(covered) == sum(ends.values()) == len({row[:2] for row in covered})
+        if not whole or any((p.writer, p.last, p.hash) not in places for p in base.seen):
+            return None
+        tips = [event for p in base.seen for event in self._archive.find(p.writer.hex(), p.last)]
+        self.chains.resume(covered, [event for event in tips if event.dot[:3] in places])
+        self.state = self._folded = decode(base.state)
+        return {row[4] for row in index if row[1] > ends.get(row[0], 0)}
+
+    def _apply(self, event: Event) -> None:
+        self._folded.apply(event)
+        if self.state is not self._folded:
+            self.state.apply(event)
+
+    def _refold(self) -> None:
+        """Fold all events anew: a fork changed what contexts cover, or a late body took an event's effect away."""
+        self._folded = State(self.chains.forks)
+        for event in self._archive.events():
+            self._folded.apply(event)
+        self._show()
+
+    def _stand_on(self, snapshot: Snapshot) -> None:
+        """Show what a snapshot holds for as long as some of its events are not here."""
+        if not self.chains.has_all(snapshot.seen):
+            self.chains.note_seen(snapshot.writer, snapshot.seen, 0)
+            self._standing.append(snapshot)
+            self._show()
+
+    def _stand_free(self) -> None:
+        """Let go of the snapshots whose events are all here."""
+        left = [snapshot for snapshot in self._standing if not self.chains.has_all(snapshot.seen)]
+        if len(left) < len(self._standing):
+            self._standing = left
+            self._show()
+
+    def _show(self) -> None:
+        self.version += 1
+        self.state = self._folded
+        if self._standing:
+            self.state = State(self.chains.forks)
+            self.state.join(self._folded)
+            for snapshot in self._standing:
+                self.state.join(decode(snapshot.state, self.chains.forks))

@@ -1,0 +1,98 @@
+"""Which files others have replaced, and which runs could be: the part of the store that compaction needs.
+
+    replaced   old file ──▶ file that has its events ──▶ … ──▶ a file that the store holds
+
+A replaced file leaves the store as soon as its events have moved to the one that replaces it; in the folder it stays
+until its owner removes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from otpkeep_daemon.database import Database
+from otpkeep_protocol.compaction import Segment
+from otpkeep_protocol.events import Event
+
+_LATEST = """
+WITH RECURSIVE chain (hash, file) AS (
+    SELECT hash, file FROM replaced {where}
+    UNION SELECT chain.hash, replaced.file FROM chain JOIN replaced ON replaced.hash = chain.file
+)
+SELECT chain.hash, files.hash FROM chain JOIN files ON files.hash = chain.file
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A file that a pack event of `writer` replaced; `since` (s) is when this device learned of it."""
+
+    hash: bytes
+    file: bytes
+    writer: bytes
+    seq: int
+    since: int
+
+
+class Packs(Database):
+    """The tables `replaced`, and what compaction asks of `files` and `events`. Changes belong into a `transaction`."""
+
+    def note_pack(self, event: Event, since: int) -> None:
+        """Take in a valid pack event at `since` (s)."""
+        file = event.extra["file"]
+        rows = [(old, file, event.dot.writer, event.dot.seq, since) for old in event.extra["replaced"] if old != file]
+        self._db.executemany("INSERT OR IGNORE INTO replaced VALUES (?, ?, ?, ?, ?)", rows)
+
+    def is_replaced(self, digest: bytes) -> bool:
+        """Tell whether a file that the store holds has the place of this one."""
+        query = _LATEST.format(where="WHERE hash = ?")
+        return self._db.execute(query, (digest,)).fetchone() is not None
+
+    def replaces(self, digest: bytes) -> bool:
+        """Tell whether a pack event names this file as one that replaces others."""
+        return self._db.execute("SELECT 1 FROM replaced WHERE file = ?", (digest,)).fetchone() is not None
+
+    def replaceable(self) -> list[tuple[bytes, bytes]]:
+        """Return (old file, new file) where the store still holds both."""
+        query = _LATEST.format(where="WHERE hash IN (SELECT hash FROM files)")
+        return self._db.execute(query).fetchall()
+
+    def replaced_by(self, writers: Iterable[bytes]) -> list[Replaced]:
+        """Return what pack events of these writers replaced."""
+        query = "SELECT hash, file, writer, seq, since FROM replaced WHERE writer = ? ORDER BY since, hash"
+        return [Replaced(*row) for writer in writers for row in self._db.execute(query, (writer,))]
+
+    def latest(self, digest: bytes) -> bytes | None:
+        """Return the file in the store that has the place of a replaced one, None if there is none."""
+        row = self._db.execute(_LATEST.format(where="WHERE hash = ?"), (digest,)).fetchone()
+        return None if row is None else row[1]
+
+    def events_in(self, file: bytes) -> list[tuple[bytes, bool]]:
+        """Return event hash, and whether its body is known, of the events that are read from this file."""
+        query = "SELECT hash, bodied FROM events WHERE file = (SELECT id FROM files WHERE hash = ?)"
+        return [(digest, bool(bodied)) for digest, bodied in self._db.execute(query, (file,))]
+
+    def move_events(self, old: bytes, new: bytes) -> None:
+        """Have the events of one file read from another that holds them all, and forget the first."""
+        ids = "(SELECT id FROM files WHERE hash = ?)"
+        self._db.execute(f"UPDATE events SET file = {ids} WHERE file = {ids}", (new, old))  # noqa: S608 - constants
+        self._db.execute("DELETE FROM files WHERE hash = ?", (old,))
+
+    def segments(self, owner: bytes) -> list[Segment]:
+        """Return the runs of a device that could be merged: those whose events are all in order."""
+        query = (
+            "SELECT files.hash, events.writer, MIN(seq), MAX(seq), files.size FROM events"
+            " JOIN files ON files.id = events.file WHERE files.kind = 'run' AND files.owner = ? GROUP BY files.id"
+            " HAVING COUNT(*) = MAX(seq) - MIN(seq) + 1 AND MAX(problem) IS NULL AND COUNT(DISTINCT writer) = 1"
+        )
+        return [Segment(*row) for row in self._db.execute(query, (owner,))]
+
+    def span(self, file: bytes) -> tuple[bytes, int, int] | None:
+        """Return writer, first and last seq of the events that are read from a file, None if there are none."""
+        query = (
+            "SELECT writer, MIN(seq), MAX(seq) FROM events"
+            " WHERE file = (SELECT id FROM files WHERE hash = ?) GROUP BY writer"
+        )
+        found: tuple[bytes, int, int] | None = self._db.execute(query, (file,)).fetchone()
+        return found
