@@ -43,7 +43,9 @@ def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> S
         )
     folder = RealFolder(Path(os.fsdecode(store.need("folder"))), store.need("tag").decode())
     own_vault = OwnVault(paths.own_vault, AROUND.random)
-    return Service(store, folder, own_vault, AROUND, pid=pid, quarantine_s=read_config(paths.config).quarantine_s)
+    return Service(
+        store, folder, own_vault, AROUND, pid=pid, quarantine_s=lambda: read_config(paths.config).quarantine_s
+    )
 
 
 @contextmanager

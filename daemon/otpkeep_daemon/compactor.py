@@ -64,7 +64,7 @@ class Compactor:
             self._engine.publish()
             self._engine.settle()
         there = {found.name for found in self._folder.look().files}
-        going, waiting = self._leaving(there)
+        going, waiting = self.leaving(there)
         if not dry_run and self._engine.publishing:
             for name in going:
                 self._folder.delete(name)
@@ -120,7 +120,7 @@ class Compactor:
 
     # removing
 
-    def _leaving(self, there: set[str]) -> tuple[list[str], dict[str, int]]:
+    def leaving(self, there: set[str]) -> tuple[list[str], dict[str, int]]:
         """Return the names in the folder that may go now, and why others may not yet."""
         going: list[str] = []
         waiting: dict[str, int] = {}

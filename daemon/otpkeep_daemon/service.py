@@ -45,7 +45,7 @@ class Service:
         around: Surroundings,
         *,
         pid: int | None = None,
-        quarantine_s: int = QUARANTINE_S,
+        quarantine_s: Callable[[], int] = lambda: QUARANTINE_S,
     ) -> None:
         self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None

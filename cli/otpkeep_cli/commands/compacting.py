@@ -13,7 +13,7 @@ from otpkeep_cli.session import service
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.pass_obj
 def compact(screen: Screen, dry_run: bool) -> None:
-    """Merge this device's files in the folder, and remove those that nobody needs any more."""
+    """Merge this device's files, and remove those not needed now."""
     with service() as call:
         done = call("compact", {"all": True, "dry_run": dry_run})
     screen.answer(done, lambda: compact_text(done, dry_run=dry_run))
