@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
@@ -124,24 +125,26 @@ class Compactor:
         """Return the names in the folder that may go now, and why others may not yet."""
         going: list[str] = []
         waiting: dict[str, int] = {}
-        read_back: dict[bytes, bool] = {}
-        seen = active_devices(self._store, self._replica.chains, self._replica.state, self._replica.around.now())
+        now, forks, state = self._replica.around.now(), self._replica.chains.forks, self._replica.state
+        devices = active_devices(self._store, self._replica.chains, state, now)
+        places = lru_cache(maxsize=None)(self._place)
         for old in self._store.replaced_by(self._own_writers()):
-            name, latest = hash_name(old.hash), self._store.latest(old.hash)
-            span = self._store.span(latest) if latest is not None else None
-            if name not in there or latest is None or span is None:
+            latest = self._store.latest(old.hash) if hash_name(old.hash) in there else None
+            place = places(latest) if latest is not None else None
+            if place is None:
                 continue
-            if latest not in read_back:
-                read_back[latest] = self._reads_back(latest)
-            leaving = Leaving(old.since, old.writer, old.seq, span, read_back[latest])
-            why = compaction.stays(
-                leaving, self._replica.around.now() // 1000, self._quarantine_s, seen, self._replica.chains.forks
-            )
+            leaving = Leaving(old.since, old.writer, old.seq, *place)
+            why = compaction.stays(leaving, now // 1000, self._quarantine_s, devices, forks)
             if why is None:
-                going.append(name)
+                going.append(hash_name(old.hash))
             else:
                 waiting[why] = waiting.get(why, 0) + 1
         return going, waiting
+
+    def _place(self, latest: bytes) -> tuple[tuple[bytes, int, int], bool] | None:
+        """Return the events of the file that replaces others, and whether it reads back; None if it has none."""
+        span = self._store.span(latest)
+        return None if span is None else (span, self._reads_back(latest))
 
     def _own_writers(self) -> list[bytes]:
         own = self._replica.keys.author.device

@@ -1,7 +1,7 @@
 """Which runs of one writer to merge, and when to write a snapshot: a log-structured merge (SPEC §8).
 
-A run of n events stands on level ⌊log(n) / log(fanout)⌋. As soon as `fanout` neighbours stand on one level or below it,
-they become one run of a higher level: so the number of runs grows with the logarithm of the history, and an event is
+A run of n events stands on level ⌊log(n) / log(fanout)⌋. As soon as `fanout` neighbours stand on one level they become
+one run of a higher level: so the number of runs grows with the logarithm of the history, and an event is
 written again once a level.
 
     1 1 1 1 1 1 1 1        fanout 8: eight runs of one event
@@ -105,22 +105,28 @@ def _stretches(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
 
 
 def _merged(groups: Sequence[tuple[Segment, ...]], level: int, fanout: int) -> list[tuple[Segment, ...]]:
-    """Merge what stands on `level` or below, wherever `fanout` of it are neighbours."""
+    """Merge what stands on `level`, and what is older and below it, wherever `fanout` of that level are neighbours."""
     done: list[tuple[Segment, ...]] = []
     waiting: list[tuple[Segment, ...]] = []
 
     def settle() -> None:
-        done.extend([sum(waiting, ())] if len(waiting) >= fanout else waiting)
+        here = [at for at, group in enumerate(waiting) if _level_of(group, fanout) == level]
+        end = here[-1] + 1 if len(here) >= fanout else 0
+        done.extend([sum(waiting[:end], ()), *waiting[end:]] if end else waiting)
         waiting.clear()
 
     for group in groups:
-        low = _level(group[-1].last - group[0].first + 1, fanout) <= level
-        too_big = sum(s.size for part in waiting for s in part) + sum(s.size for s in group) > RUN_LIMIT
+        low = _level_of(group, fanout) <= level
+        too_big = sum(s.size for part in (*waiting, group) for s in part) > RUN_LIMIT
         if not low or too_big:
             settle()
         (waiting if low else done).append(group)
     settle()
     return done
+
+
+def _level_of(group: Sequence[Segment], fanout: int) -> int:
+    return _level(group[-1].last - group[0].first + 1, fanout)
 
 
 def _level(events: int, fanout: int) -> int:

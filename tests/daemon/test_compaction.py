@@ -181,9 +181,7 @@ class TestTheFolder:
         laptop.clock.ms += QUARANTINE_S * 1000
         laptop.run()
         laptop.folder.put(name, b"x" * 4096)
-        done = Compactor(laptop.engine, laptop.folder, laptop.replica, QUARANTINE_S)._leaving(
-            set(laptop.folder.names())
-        )
+        done = Compactor(laptop.engine, laptop.folder, laptop.replica, QUARANTINE_S).leaving(set(laptop.folder.names()))
         assert not done[0]
         assert any("not whole" in why for why in done[1])
 
