@@ -17,6 +17,7 @@ from otpkeep_daemon.formats import aegis_crypto
 from otpkeep_daemon.found import choose_vault, holds_vault, read_all
 from otpkeep_daemon.home import AROUND, READY, Home, open_home
 from otpkeep_daemon.keys import Keys
+from otpkeep_daemon.loading import take_in, take_in_snapshots
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
@@ -32,8 +33,6 @@ from otpkeep_protocol.ids import VaultId, sha256, vault_id
 from otpkeep_protocol.keyring import Keyring, new_keyring
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.statements import make_certificate, make_statement
-
-_BATCH = 64
 
 
 def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str]) -> dict[str, Any]:
@@ -90,7 +89,8 @@ def recover(
         _furnish(home, ring, keys, local_only=False)
         _add_slots(home.store, [used], published=True)
         replica = Replica(home.store, keys, AROUND)
-        _ingest(replica, files, progress)
+        take_in_snapshots(replica, files.values())
+        take_in(replica, files.values(), progress)
         waiting = waiting_for(Accounts(replica))
         drafts = [_device_draft(keys, device)]
         if code is not None:
@@ -192,15 +192,6 @@ def _open_ring(
     if ring.vault != vault or vault_id(ring.epochs[0].admin) != vault:
         raise Malformed("the keys in this slot are not those of the vault", "Ask for help; nothing was changed.")
     return ring, used
-
-
-def _ingest(replica: Replica, files: dict[str, bytes], progress: Callable[[int, int], None]) -> None:
-    """Take in everything twice over: slots are believed only once the statement that names them is there."""
-    contents = list(files.values())
-    for start in range(0, len(contents), _BATCH):
-        replica.ingest(contents[start : start + _BATCH])
-        progress(min(start + _BATCH, len(contents)), len(contents))
-    replica.ingest([data for data in contents if device.is_slot_of(data, replica.keys.keyring.vault)])
 
 
 def _recovered(store: Store, replica: Replica, waiting: list[dict[str, Any]]) -> dict[str, Any]:

@@ -92,6 +92,13 @@ def make_snapshot(author: Author, vault: VaultId, encoded: bytes, seen: Sequence
     return _make(author, vault, "snapshot", {"state": encoded, "seen": pieces}, [sha256(encoded), pieces])
 
 
+def kind_of(data: bytes) -> str | None:
+    """Return the kind that content from outside says it has, None if it says none. Malformed if it is not msgpack."""
+    value = wire.unpack(data)
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
 def merge(contents: Sequence[bytes]) -> bytes:
     """Return one run of neighbouring runs of a writer, given in order: the last signature speaks for all of it."""
     runs = [wire.unpack(data) for data in contents]
