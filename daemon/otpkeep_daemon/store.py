@@ -7,7 +7,7 @@ index of their events in clear ids and numbers. Opening it takes the writer lock
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,13 +99,17 @@ class Store(Packs):
             return []
         if new.writer is not None:
             self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
-        return [event for event in new.events if self._add_event(event, cursor.lastrowid)]
+        fresh = self._fresh(new.events)
+        self._db.executemany(_ADD_EVENT, [_event_row(event, cursor.lastrowid) for event in fresh])
+        return fresh
 
-    def _add_event(self, event: Event, file: int | None) -> bool:
-        bodied = event.values is not None or event.problem is not None
-        place = (*event.dot[:2], event.hash, file, event.lamport, event.wall)
-        row = (*place, event.account, event.problem, bodied, event.kind)
-        return self._db.execute(_ADD_EVENT, row).rowcount > 0
+    def _fresh(self, events: Sequence[Event]) -> list[Event]:
+        """Return those events of one run that are not held, or held without the body that they have."""
+        if not events:
+            return []
+        query = "SELECT hash, bodied FROM events WHERE writer = ? AND seq BETWEEN ? AND ?"
+        held = dict(self._db.execute(query, (events[0].dot.writer, events[0].dot.seq, events[-1].dot.seq)))
+        return [event for event in events if event.hash not in held or (_is_bodied(event) and not held[event.hash])]
 
     def drop(self, hashes: Iterable[bytes]) -> None:
         """Forget files that hold no events, such as older beats."""
@@ -270,3 +274,12 @@ class Store(Packs):
         self._db.execute("DELETE FROM locals WHERE account = ?", (account,))
         if sealed is not None:
             self._db.execute("INSERT INTO locals VALUES (?, ?)", (account, sealed))
+
+
+def _is_bodied(event: Event) -> bool:
+    return event.values is not None or event.problem is not None
+
+
+def _event_row(event: Event, file: int | None) -> tuple[Any, ...]:
+    place = (*event.dot[:2], event.hash, file, event.lamport, event.wall)
+    return (*place, event.account, event.problem, _is_bodied(event), event.kind)

@@ -17,6 +17,7 @@ Value: TypeAlias = Any
 
 MAX_INT = 2**53 - 1
 MAX_DEPTH = 16
+_SCALARS = frozenset({str, bytes, bool, type(None)})
 
 
 def encode(value: Value, depth: int = MAX_DEPTH) -> bytes:
@@ -33,7 +34,8 @@ def decode(data: bytes, limit: int, depth: int = MAX_DEPTH) -> Value:
     if len(data) > limit:
         raise Malformed(f"{len(data)} bytes where at most {limit} are allowed")
     value = unpack(data)
-    if encode(value, depth) != data:
+    _check(value, depth)
+    if msgpack.packb(value, use_bin_type=True) != data:
         raise Malformed("msgpack that is not in canonical form")
     return value
 
@@ -44,6 +46,29 @@ def unpack(data: bytes) -> Value:
         return msgpack.unpackb(data, raw=False, strict_map_key=True)
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
         raise Malformed("bytes that are not msgpack") from error
+
+
+def _check(value: Value, depth: int) -> None:
+    """Raise Malformed unless types, ranges, depth and key order are canonical: `_ordered` would change nothing."""
+    if depth == 0:
+        raise Malformed("nesting deeper than the format allows")
+    kind = type(value)
+    if kind is dict:
+        before = (-1, b"")
+        for key, item in value.items():
+            order = _key_order(key)
+            if order < before:
+                raise Malformed("msgpack that is not in canonical form")
+            before = order
+            _check(item, depth - 1)
+    elif kind is list:
+        for item in value:
+            _check(item, depth - 1)
+    elif kind is int:
+        if not -MAX_INT <= value <= MAX_INT:
+            raise Malformed("an integer beyond 2^53-1")
+    elif kind not in _SCALARS:
+        raise Malformed(f"a value of type {kind.__name__}, which the format does not have")
 
 
 def _ordered(value: Value, depth: int) -> Value:
@@ -58,7 +83,7 @@ def _ordered(value: Value, depth: int) -> Value:
     if kind is int:
         if not -MAX_INT <= value <= MAX_INT:
             raise Malformed("an integer beyond 2^53-1")
-    elif kind not in (str, bytes, bool, type(None)):
+    elif kind not in _SCALARS:
         raise Malformed(f"a value of type {kind.__name__}, which the format does not have")
     return value
 
