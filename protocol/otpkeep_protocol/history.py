@@ -12,7 +12,7 @@ from otpkeep_protocol import wire
 from otpkeep_protocol.context import NO_FORKS, Context, Forks, covers, from_pieces
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import Dot
-from otpkeep_protocol.state import State, fold
+from otpkeep_protocol.state import LIVE, State, fold
 from otpkeep_protocol.undone import undoes, undone
 
 
@@ -20,14 +20,15 @@ from otpkeep_protocol.undone import undoes, undone
 class Entry:
     """An event, what its author saw before, and what became of it.
 
-    `before` has the values of its fields, `lived` whether the account did; `concurrent`: it and another that touches
-    the same did not know of each other; `undone`: an undo of it stands; `undoes`: the held event that it undoes.
+    `before` has the values of its fields, `lived` whether the account did (None: nothing told). `concurrent`: it and
+    another that touches the same did not know of each other. `undone`: an undo of it stands. `undoes`: the held event
+    that it undoes.
     """
 
     event: Event
     before: Mapping[str, wire.Value] = field(repr=False)
     concurrent: bool
-    lived: bool = False
+    lived: bool | None = None
     undone: bool = False
     undoes: Dot | None = None
 
@@ -41,7 +42,7 @@ def annotate(events: Iterable[Event], forks: Forks = NO_FORKS) -> list[Entry]:
     log = list(events)
     plain = _in_order(log, forks)
     running = State(forks)
-    entries: list[tuple[Event, dict[str, wire.Value], bool]] = []
+    entries: list[tuple[Event, dict[str, wire.Value], bool | None]] = []
     concurrent: set[Dot] = set()
     for event, known_past in zip(log, plain, strict=True):
         known = running
@@ -125,7 +126,7 @@ def _values(state: State, event: Event) -> dict[str, wire.Value]:
     return {name: winner.written.value for name, winner in winners.items() if winner is not None}
 
 
-def _lives(state: State, event: Event) -> bool:
-    """Tell whether the event's account has life in `state`."""
+def _lives(state: State, event: Event) -> bool | None:
+    """Tell whether the event's account has life in `state`; None if nothing there says."""
     subject = state.subjects.get(event.account) if event.account is not None else None
-    return subject is not None and subject.lives
+    return subject.lives if subject is not None and LIVE in subject.registers else None

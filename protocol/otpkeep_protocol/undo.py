@@ -43,14 +43,6 @@ def undo(events: Iterable[Event], target: Event, forks: Forks = NO_FORKS, *, for
     return around.draft()
 
 
-def newest(events: Iterable[Event], writers: frozenset[bytes]) -> Event | None:
-    """Return the newest of one account's events by these writers that is neither an undo nor undone."""
-    log = sorted(events, key=order)
-    gone = undone(log)
-    fit = (e for e in reversed(log) if e.dot.writer in writers and undoable(e))
-    return next((e for e in fit if undoes(e) is None and e.hash not in gone), None)
-
-
 def order(event: Event) -> tuple[int, int, Dot]:
     """Return what sorts events into log order."""
     return event.lamport, event.wall, event.dot
@@ -96,7 +88,8 @@ class _Around:
     def draft(self) -> Draft:
         """Return the event that puts back what stood before the target."""
         values = {name: self._before(name) for name in self.target.fields}
-        self._refuse_local(values)
+        if self.target.fields == ("otp",) and hides_secret(self.target, values) and not self._changed_life():
+            raise no_local_history(f"what {_name(self.target)} changed is")
         alive = self._life(values)
         extra = {"undoes": self.target.hash}
         if alive is False and self.earlier.registers.keys() <= {LIVE}:
@@ -122,14 +115,6 @@ class _Around:
             )
         return counted(winner.written.value, self.now) if name == "otp" else winner.written.value
 
-    def _refuse_local(self, values: Mapping[str, wire.Value]) -> None:
-        """Refuse where only a secret changed that no event has: a placeholder's."""
-        written = self.target.values or {}
-        marker = values.get("otp")
-        hidden = isinstance(marker, dict) and "placeholder" in marker and written.get("otp") == marker
-        if hidden and self.target.fields == ("otp",) and not self._changed_life():
-            raise no_local_history(f"{_name(self.target)} changed")
-
 
 def counted(otp: wire.Value, now: Subject) -> wire.Value:
     """Return an earlier otp with the counter that its key has reached: counters are never lowered."""
@@ -142,6 +127,13 @@ def same_otp(one: wire.Value, other: wire.Value) -> bool:
     """Tell whether two otp values make the same codes, at the same counter."""
     keys = [value.get("counter_key") if isinstance(value, dict) else None for value in (one, other)]
     return comparable("otp", one) == comparable("otp", other) and keys[0] == keys[1]
+
+
+def hides_secret(target: Event, values: Mapping[str, wire.Value]) -> bool:
+    """Tell whether `target` replaced a secret that no event has: a placeholder's, under the marker it had before."""
+    marker = values.get("otp")
+    hidden = isinstance(marker, dict) and marker.get("placeholder") == "secret"
+    return hidden and (target.values or {}).get("otp") == marker
 
 
 def no_local_history(what: str) -> Refused:
