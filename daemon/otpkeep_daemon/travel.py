@@ -79,14 +79,17 @@ class Writing:
 # undo
 
 
-def undoing_one(accounts: Accounts, name: str | None, *, force: bool) -> tuple[bytes, Writing]:
-    """Return what undoes an event, by default this device's newest that is neither an undo nor undone, and its account.
+def chosen(accounts: Accounts, name: str | None) -> Event:
+    """Return the event of that name, else this device's newest that is neither an undo nor undone."""
+    return _newest_own(accounts) if name is None else find_event(accounts.replica.archive, name)
 
-    Nothing if it was undone already. Refused as `otpkeep_protocol.undo` says, or where a placeholder's secret is in
-    the way.
+
+def undoing_one(accounts: Accounts, target: Event, *, force: bool) -> tuple[bytes, Writing]:
+    """Return the account of an event and what undoes it; nothing if it was undone already.
+
+    Refused as `otpkeep_protocol.undo` says, or where a placeholder's secret is in the way.
     """
     replica = accounts.replica
-    target = _newest_own(accounts) if name is None else find_event(replica.archive, name)
     log = [target] if target.account is None else list(replica.archive.log(target.account))
     draft = undoing.undo(log, target, replica.chains.forks, force=force)
     assert target.account is not None
@@ -133,7 +136,11 @@ def restoring_one(accounts: Accounts, text: str, at: At) -> tuple[bytes, Writing
 
 def restoring_all(accounts: Accounts, at: At) -> Writing:
     """Return what brings every account back to a moment; what can't be put back is left out, with the reason."""
-    then = moment(accounts, at)
+    return restoring_all_to(accounts, moment(accounts, at))
+
+
+def restoring_all_to(accounts: Accounts, then: Moment) -> Writing:
+    """Return what brings every account back to a moment that is known already."""
     made = Writing()
     for pair in compare(then.state, accounts.replica.state):
         try:

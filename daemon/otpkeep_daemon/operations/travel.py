@@ -21,7 +21,8 @@ def diff(service: Service, args: Args) -> dict[str, Any]:
 
 def undo(service: Service, args: Args) -> dict[str, Any]:
     """Undo `event`, or this device's newest; with `force` although a later event stands on it."""
-    account, made = travel.undoing_one(service.open, args["event"], force=args["force"])
+    target = travel.chosen(service.open, args["event"])
+    account, made = travel.undoing_one(service.open, target, force=args["force"])
     return _written(service, account, made)
 
 
