@@ -54,6 +54,7 @@ class _Around:
 
     target: Event
     undone: frozenset[bytes]
+    found_life: bool
     earlier: Subject
     now: Subject
     later: Sequence[Event]
@@ -65,6 +66,7 @@ class _Around:
         known = {e.hash for e in before}
         self.target = target
         self.undone = undone([*others, target])
+        self.found_life = _subject((e for e in others if covers(seen, e.dot, forks)), target, forks).lives
         self.earlier = _subject(before, target, forks)
         self.now = _subject([*others, target], target, forks)
         self.later = [e for e in others if e.hash not in known]
@@ -83,7 +85,10 @@ class _Around:
         return life or not set(event.fields).isdisjoint(self.target.fields)
 
     def _changed_life(self) -> bool:
-        return self.target.alive is False or (self.target.alive is True and not self.earlier.lives)
+        """Tell whether the target gave life or took it: a delete takes it that found it, wherever others did too."""
+        if self.target.alive is False:
+            return self.found_life
+        return self.target.alive is True and not self.earlier.lives
 
     def draft(self) -> Draft:
         """Return the event that puts back what stood before the target."""

@@ -266,6 +266,13 @@ class TestConcurrency:
 
         assert not shown(*anna.events, *ben.events).deleted
 
+    def test_a_delete_of_what_was_dead_already_took_no_life_to_give_back(self, anna: Hand) -> None:
+        anna.write(delete(ACCOUNT))
+        event = anna.write(delete(ACCOUNT))
+
+        assert taken_back(anna, event).alive is None
+        assert shown(*anna.events).deleted
+
     def test_the_branches_of_a_fork_are_told_apart(self, anna: Hand, ben: Hand) -> None:
         twin = anna.copy("twin")
         mine = anna.write(edit(ACCOUNT, name="mine"))
