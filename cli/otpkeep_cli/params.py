@@ -5,6 +5,7 @@ Their names stand in the help in capitals.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -43,6 +44,18 @@ def time(typed: str) -> Moment:
         raise click.BadParameter(f"{error.message} {error.hint}") from None
 
 
-def zone_note(moment: Moment | None) -> str:
+def moment(typed: str) -> Moment | str:
+    """Return the name of an event such as 9f86d0.17, or the time that is meant; a usage error if it is neither."""
+    return typed.strip() if re.fullmatch(r"[0-9a-fA-F]{4,32}\.[0-9]{1,16}", typed.strip()) else time(typed)
+
+
+def as_argument(at: Moment | str | None) -> int | str | None:
+    """Return a moment as operations take it: ms since 1970, the name of an event, or None."""
+    return at if at is None or isinstance(at, str) else at.ms
+
+
+def zone_note(at: Moment | str | None) -> str:
     """Return the remark that a time without a zone was read as local, or ""."""
-    return f"Taken as local time: {moment.text()}" if moment is not None and moment.assumed_local else ""
+    if at is None or isinstance(at, str) or not at.assumed_local:
+        return ""
+    return f"Taken as local time: {at.text()}"

@@ -67,6 +67,11 @@ def is_terminal(stream: TextIO | Any) -> bool:
     return stream is not None and stream.isatty()
 
 
+def on_terminal() -> bool:
+    """Say whether answers are read on a terminal."""
+    return is_terminal(sys.stdout)
+
+
 def width() -> int:
     """Return the columns that a table may take."""
     import shutil  # as above

@@ -8,19 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from otpkeep_daemon import rows
+from otpkeep_daemon.finding import ID_DIGITS, Finder
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.rows import Names
 from otpkeep_protocol import history, wire
 from otpkeep_protocol.account import Otp, check_field
-from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, Refused, Usage
+from otpkeep_protocol.errors import Malformed, Refused, Usage
 from otpkeep_protocol.events import Draft, Event
 from otpkeep_protocol.ids import sha256
+from otpkeep_protocol.moments import Moment
 from otpkeep_protocol.otp import code, window
 from otpkeep_protocol.state import same
+from otpkeep_protocol.undo import QUIET
 from otpkeep_protocol.view import View, exists, is_account, view, views
-
-ID_DIGITS = 6
-_QUIET = frozenset({"position", "favourite", "icon"})
 
 
 class Accounts:
@@ -30,7 +30,7 @@ class Accounts:
         self.replica = replica
         self._views: list[View] = []
         self._version = -1
-        self._index: tuple[int, dict[str, list[View]]] | None = None
+        self._finder = (-1, Finder([]))
         self._digests: tuple[int, dict[bytes, bytes]] | None = None
 
     # finding
@@ -50,68 +50,39 @@ class Accounts:
         """Return one account by id. KeyError if nothing is known of it."""
         return view(account, self.replica.state.subjects[account])
 
-    def find(self, text: str) -> View:
-        """Return the living account that `text` means: an id, 6 or more digits of one, or words of issuer and name.
-
-        NotFound, or Ambiguous with the candidates as data for the person who asked.
-        """
-        found = [v for v in self.views() if not v.deleted and _id_matches(v, text)] or self._named(text)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(shown.account.hex()[:ID_DIGITS] for shown in found[:5])
-            raise Ambiguous(
-                f"these words fit {len(found)} accounts: {ids}",
-                "Say more of the name, or use an id from `otpkeep list`.",
-                {"candidates": [_candidate(shown) for shown in found]},
-            )
-        if any(_id_matches(shown, text) for shown in self.views()):
-            raise NotFound("this account was deleted", "`otpkeep log` shows when and where.")
-        raise NotFound("no account fits these words", "`otpkeep list` shows all accounts.")
-
-    def _named(self, text: str) -> list[View]:
-        """Return the living accounts of which `text` is the issuer, the name or both; failing that, a part of them."""
-        wanted = " ".join(text.casefold().split())
-        if not wanted:
-            return []
-        index = self._spellings()
-        if wanted in index:
-            return index[wanted]
-        found = {v.account: v for spelling, shown in index.items() if wanted in spelling for v in shown}
-        return [shown for shown in self.views() if shown.account in found]
-
-    def _spellings(self) -> dict[str, list[View]]:
-        """Return the living accounts by each way to name them exactly, made once for each version of the state."""
-        if self._index is None or self._index[0] != self.replica.version:
-            index: dict[str, list[View]] = {}
-            for shown in self.views():
-                for spelling in () if shown.deleted else _spellings(shown):
-                    index.setdefault(spelling, []).append(shown)
-            self._index = (self.replica.version, index)
-        return self._index[1]
+    def find(self, text: str, *, deleted: bool = False) -> View:
+        """Return the living account that `text` means, or if asked any account; see `finding`."""
+        if self._finder[0] != self.replica.version:
+            self._finder = (self.replica.version, Finder(self.views()))
+        return self._finder[1].find(text, deleted=deleted)
 
     # reading
 
-    def rows(self, *, tag: str | None, deleted: bool, secrets: bool) -> list[dict[str, Any]]:
+    def rows(self, *, tag: str | None, deleted: bool, secrets: bool, at: Moment | None = None) -> list[dict[str, Any]]:
         """Return accounts as `list` prints them, all or those with a tag; the deleted ones instead if asked."""
         names = self.names()
-        chosen = [v for v in self.views() if v.deleted == deleted and (tag is None or tag in v.values.get("tags", []))]
-        return [self._row(shown, names, secrets=secrets) for shown in chosen]
+        everyone = self.views() if at is None else views(at.state)
+        chosen = [v for v in everyone if v.deleted == deleted and (tag is None or tag in v.values.get("tags", []))]
+        return [self.row(shown, names, secrets=secrets, past=at is not None) for shown in chosen]
 
-    def show(self, text: str, *, secrets: bool) -> dict[str, Any]:
-        """Return one account with its history, newest first."""
-        shown = self.find(text)
+    def show(self, text: str, *, secrets: bool, at: Moment | None = None) -> dict[str, Any]:
+        """Return one account with its history up to then, newest first."""
+        shown = self.find(text) if at is None else Finder(views(at.state)).find(text)
         names = self.names()
-        entries = history.annotate(self.replica.archive.log(shown.account, newest=False), self.replica.chains.forks)
-        row = self._row(shown, names, secrets=secrets)
+        log = self.replica.archive.log(shown.account, newest=False)
+        entries = history.annotate([e for e in log if at is None or at.has(e)], self.replica.chains.forks)
+        row = self.row(shown, names, secrets=secrets, past=at is not None)
         return row | {"history": [rows.log_row(entry, shown, names) for entry in reversed(entries)]}
 
-    def _row(self, shown: View, names: Names, *, secrets: bool) -> dict[str, Any]:
+    def row(self, shown: View, names: Names, *, secrets: bool, past: bool = False) -> dict[str, Any]:
+        """Return one account as `list` prints it; of the `past`, a secret that never had a history is not shown."""
         otp = self.otp(shown)
-        secret = (otp.to_wire() if otp is not None else {}) if secrets else None
+        ready = otp is not None
         if otp is not None and self.is_placeholder(shown):
-            shown = replace(shown, counter=otp.counter)
-        return rows.account_row(shown, names, ready=otp is not None, secret=secret)
+            otp = None if past else otp
+            shown = replace(shown, counter=otp.counter if otp is not None else None)
+        secret = (otp.to_wire() if otp is not None else {}) if secrets else None
+        return rows.account_row(shown, names, ready=ready, secret=secret)
 
     def otp(self, shown: View) -> Otp | None:
         """Return what makes this account's codes here, with its present counter; None if it must be set up again."""
@@ -284,28 +255,13 @@ class Accounts:
 
 def edit_draft(account: bytes, values: Mapping[str, Any]) -> Draft:
     """Return the draft of an edit; what only arranges accounts does not give life (SPEC §6)."""
-    alive = None if values and values.keys() <= _QUIET else True
+    alive = None if values and values.keys() <= QUIET else True
     return Draft("account.edit", account, alive=alive, values=values)
 
 
 def _make(**parameters: Any) -> Otp:
     kind, secret = parameters.pop("type", "totp"), parameters.pop("secret")
     return Otp.make(kind, secret, **{key: value for key, value in parameters.items() if value is not None})
-
-
-def _id_matches(shown: View, text: str) -> bool:
-    return len(text) >= ID_DIGITS and shown.account.hex().startswith(text.lower())
-
-
-def _spellings(shown: View) -> set[str]:
-    issuer = (shown.values.get("issuer") or "").casefold()
-    name = (shown.values.get("name") or "").casefold()
-    return {issuer, name, f"{issuer}:{name}", f"{issuer} {name}"}
-
-
-def _candidate(shown: View) -> dict[str, str]:
-    values = shown.values
-    return {"id": shown.account.hex(), "issuer": values.get("issuer", ""), "name": values.get("name", "")}
 
 
 def account_of(event: Event, replica: Replica) -> View | None:

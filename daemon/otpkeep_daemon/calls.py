@@ -8,7 +8,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.database import translated
-from otpkeep_daemon.operations import accounts, compaction, history, locking, transfer, upkeep
+from otpkeep_daemon.operations import accounts, compaction, history, locking, transfer, travel, upkeep
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import Locked, Usage
 from otpkeep_protocol.keyring import Keyring
@@ -34,6 +34,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "code": Operation(accounts.code),
     "log": Operation(history.log),
     "event": Operation(history.event),
+    "diff": Operation(travel.diff),
+    "undo": Operation(travel.undo),
+    "restore": Operation(travel.restore),
     "import": Operation(transfer.import_entries),
     "export": Operation(transfer.export),
     "devices": Operation(upkeep.devices),

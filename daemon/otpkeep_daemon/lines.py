@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from otpkeep_daemon import rows
-from otpkeep_daemon.accounts import ID_DIGITS, Accounts, account_of
+from otpkeep_daemon.accounts import Accounts, account_of
+from otpkeep_daemon.finding import ID_DIGITS
 from otpkeep_daemon.rows import Names
 from otpkeep_protocol import history
 from otpkeep_protocol.errors import NotFound

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon.formats import base32
+from otpkeep_protocol.comparing import Pair
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.history import Entry
 from otpkeep_protocol.ids import DeviceId, WriterId, event_name
@@ -100,9 +101,10 @@ def log_row(entry: Entry, current: View | None, names: Names) -> dict[str, Any]:
         "account": event.account.hex() if current is not None and event.account is not None else None,
         "issuer": values.get("issuer", ""),
         "name": values.get("name", ""),
-        "changes": changes(event, entry.before),
+        "changes": changes(event, entry.before) | _life(entry),
         "concurrent": entry.concurrent,
-        "undone": False,
+        "undone": entry.undone,
+        **({"undoes": event_name(entry.undoes.writer, entry.undoes.seq)} if entry.undoes is not None else {}),
         **({"problem": event.problem} if event.problem is not None else {}),
     }
 
@@ -115,6 +117,36 @@ def changes(event: Event, before: Mapping[str, Any]) -> dict[str, list[Any]]:
     if event.values is None:
         return {field: [plain(field, before.get(field)), "(gone)"] for field in event.fields}
     return {field: _change(field, before.get(field), value) for field, value in event.values.items()}
+
+
+def _life(entry: Entry) -> dict[str, list[Any]]:
+    """Return the change of an edit that brought an account back, or took it; adds and deletes say so themselves."""
+    event = entry.event
+    if event.kind != "account.edit" or event.alive is None or entry.lived is None or event.alive == entry.lived:
+        return {}
+    return {"deleted": [not entry.lived, not event.alive]}
+
+
+def differences(pair: Pair) -> dict[str, list[Any]]:
+    """Return field → [old, new] of an account that lives in two states, without secrets."""
+    old, new = pair.old, pair.new
+    assert old is not None
+    assert new is not None
+    found = {field: _change(field, _known(field, old), _known(field, new)) for field in pair.fields}
+    if pair.counted:
+        if "otp" in found and found["otp"][0] == found["otp"][1]:
+            del found["otp"]
+        found["counter"] = [old.counter, new.counter]
+    return found
+
+
+def written(values: Mapping[str, Any], before: View) -> dict[str, list[Any]]:
+    """Return field → [old, new] of what an edit is about to write, without secrets."""
+    return {field: _change(field, _known(field, before), value) for field, value in values.items()}
+
+
+def _known(field: str, shown: View) -> Any:
+    return "(gone)" if field in shown.unknown else shown.values.get(field)
 
 
 def _change(field: str, old: Any, new: Any) -> list[Any]:

@@ -12,16 +12,25 @@ from otpkeep_protocol import wire
 from otpkeep_protocol.context import NO_FORKS, Context, Forks, covers, from_pieces
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import Dot
-from otpkeep_protocol.state import State, fold
+from otpkeep_protocol.state import LIVE, State, fold
+from otpkeep_protocol.undone import undoes, undone
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event, the values that its author saw before, and whether it and another did not know of each other."""
+    """An event, what its author saw before, and what became of it.
+
+    `before` has the values of its fields, `lived` whether the account did (None: nothing told). `concurrent`: it and
+    another that touches the same did not know of each other. `undone`: an undo of it stands. `undoes`: the held event
+    that it undoes.
+    """
 
     event: Event
     before: Mapping[str, wire.Value] = field(repr=False)
     concurrent: bool
+    lived: bool | None = None
+    undone: bool = False
+    undoes: Dot | None = None
 
 
 def annotate(events: Iterable[Event], forks: Forks = NO_FORKS) -> list[Entry]:
@@ -33,7 +42,7 @@ def annotate(events: Iterable[Event], forks: Forks = NO_FORKS) -> list[Entry]:
     log = list(events)
     plain = _in_order(log, forks)
     running = State(forks)
-    entries: list[Entry] = []
+    entries: list[tuple[Event, dict[str, wire.Value], bool | None]] = []
     concurrent: set[Dot] = set()
     for event, known_past in zip(log, plain, strict=True):
         known = running
@@ -41,9 +50,13 @@ def annotate(events: Iterable[Event], forks: Forks = NO_FORKS) -> list[Entry]:
             seen = from_pieces(event.seen, forks)
             known = fold((e for e in log if covers(seen, e.dot, forks)), forks)
             concurrent |= _strangers(event, log, seen, forks)
-        entries.append(Entry(event, _values(known, event), concurrent=False))
+        entries.append((event, _values(known, event), _lives(known, event)))
         running.apply(event)
-    return [Entry(e.event, e.before, e.event.dot in concurrent) for e in entries]
+    gone, dots = undone(log), {event.hash: event.dot for event in log}
+    return [
+        Entry(event, before, event.dot in concurrent, lived, event.hash in gone, dots.get(undoes(event) or b""))
+        for event, before, lived in entries
+    ]
 
 
 class _Spans:
@@ -111,3 +124,9 @@ def _values(state: State, event: Event) -> dict[str, wire.Value]:
     registers = state.subjects[event.account].registers
     winners = {name: registers[name].winner() for name in event.fields if name in registers}
     return {name: winner.written.value for name, winner in winners.items() if winner is not None}
+
+
+def _lives(state: State, event: Event) -> bool | None:
+    """Tell whether the event's account has life in `state`; None if nothing there says."""
+    subject = state.subjects.get(event.account) if event.account is not None else None
+    return subject.lives if subject is not None and LIVE in subject.registers else None

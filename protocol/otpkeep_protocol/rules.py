@@ -13,6 +13,8 @@ from otpkeep_protocol.wire import Value
 
 _REQUIRED = frozenset({"v", "vault", "writer", "seq", "lamport", "wall", "seen", "kind", "fields", "body"})
 _OPTIONAL = frozenset({"prev", "account", "alive", "weak"})
+UNDOABLE = frozenset({"account.add", "account.edit", "account.delete"})
+"""Kinds that may be undone, and may undo."""
 
 
 def check_envelope(content: Mapping[str, Any]) -> None:
@@ -62,6 +64,9 @@ def check_body(content: Mapping[str, Any], body: Value) -> None:
         check_field(name, value)
     if "counter" in body:
         _check_use(body["counter"])
+    if "undoes" in body:
+        _must(content["kind"] in UNDOABLE, "an undo that is no add, edit or delete of an account")
+        _must(is_bytes(body["undoes"], 32), "an undo that names no event")
     _must((content["seq"] == 1) == (content["kind"] == "writer.open"), "a first event that does not open its writer")
     check = _KINDS.get(content["kind"])
     if check is not None:

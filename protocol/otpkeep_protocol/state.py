@@ -99,6 +99,12 @@ class Subject:
     born: int | None = None
     changed: int | None = None
 
+    @property
+    def lives(self) -> bool:
+        """Tell whether the account has life."""
+        live = self.registers.get(LIVE)
+        return live is not None and bool(live.dots)
+
     def count(self, key: bytes, counter: int) -> None:
         """Raise the counter of `key` to at least `counter`."""
         self.counters[key] = max(counter, self.counters.get(key, 0))

@@ -28,8 +28,7 @@ class View:
 
 def exists(subject: Subject) -> bool:
     """Tell whether the account has life."""
-    live = subject.registers.get(LIVE)
-    return live is not None and bool(live.dots)
+    return subject.lives
 
 
 def is_account(subject: Subject) -> bool:

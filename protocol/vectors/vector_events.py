@@ -17,7 +17,7 @@ from vector_cast import (
     statement,
 )
 from vector_events_bad import bad_events
-from vector_examples import A, add, edit, example, own_slot, with_body_size, with_envelope_size
+from vector_examples import PREV, A, add, edit, example, own_slot, with_body_size, with_envelope_size
 from vector_identifiers import counter_key
 
 B = device("B").writer
@@ -62,7 +62,23 @@ def account_events() -> list[tuple[str, Event]]:
         ("account.edit, counter key random after a reset", edit({"otp": otp_of("hotp", counter_key=fresh)})),
         ("account.edit, only position, so not alive", edit({"position": 7}, alive=...)),
         ("account.delete", example("account.delete", account=ACCOUNT, alive=False)),
+        *undos(),
         ("account.use", example("account.use", {"counter": [counter_key(SECRET), 42]}, account=ACCOUNT)),
+    ]
+
+
+def undos() -> list[tuple[str, Event]]:
+    link: dict[str, Value] = {"undoes": PREV}
+    gone: dict[str, Value] = {"account": ACCOUNT, "alive": False}
+    return [
+        ("account.edit, undo of a delete", example("account.edit", link, account=ACCOUNT, alive=True)),
+        ("account.delete, undo of an add", example("account.delete", link, **gone)),
+        (
+            "account.edit, undo of an edit of a dead account",
+            example("account.edit", link, {"name": "a"}, account=ACCOUNT),
+        ),
+        ("account.edit, undo of an edit that gave life", example("account.edit", link, {"name": None}, **gone)),
+        ("account.add, undo by a stranger", example("account.add", link, {"name": "a"}, account=ACCOUNT, alive=True)),
     ]
 
 

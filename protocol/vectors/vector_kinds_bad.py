@@ -2,7 +2,7 @@
 
 from vector_basis import Value, labelled
 from vector_cast import ACCOUNT, SECRET, Event, certificate, statement
-from vector_examples import A, example
+from vector_examples import PREV, A, example
 from vector_identifiers import counter_key
 
 PERFECT: dict[str, Value] = {"issuer": "Example"}
@@ -25,6 +25,13 @@ def kind_rules() -> list[tuple[str, str, str, Event]]:
         ("account.use", "counter negative", {"counter": [bytes(16), -1]}, {}, {"account": ACCOUNT}),
         ("account.use", "counter a str", {"counter": [bytes(16), "1"]}, {}, {"account": ACCOUNT}),
         ("account.use", "without subject", counter, {}, {}),
+        ("account.use", "that undoes", {**counter, "undoes": PREV}, {}, {"account": ACCOUNT}),
+        ("account.edit", "that undoes 31 bytes", {"undoes": PREV[:31]}, PERFECT, {"account": ACCOUNT, "alive": True}),
+        ("account.edit", "that undoes nil", {"undoes": None}, PERFECT, {"account": ACCOUNT, "alive": True}),
+        ("account.add", "that undoes a name", {"undoes": "a" * 32}, PERFECT, {"account": ACCOUNT, "alive": True}),
+        ("device.rename", "that undoes", {"undoes": PREV}, {"label": "x"}, {"account": A.id}),
+        ("writer.close", "that undoes", {"undoes": PREV}, {}, {}),
+        ("dance.start", "that undoes", {"undoes": PREV}, {}, {"account": ACCOUNT}),
         ("account.edit", "without subject", {}, PERFECT, {"alive": True}),
         ("account.delete", "without subject", {}, {}, {"alive": False}),
         ("device.rename", "without subject", {}, {"label": "x"}, {}),

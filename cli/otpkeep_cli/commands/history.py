@@ -8,7 +8,7 @@ from otpkeep_cli import params
 from otpkeep_cli.params import zone_note
 from otpkeep_cli.render.history import event_text, log_text
 from otpkeep_cli.render.masks import masked
-from otpkeep_cli.screen import Screen
+from otpkeep_cli.screen import Screen, on_terminal
 from otpkeep_cli.session import service
 from otpkeep_cli.times import Moment
 
@@ -41,7 +41,7 @@ def log(
     }
     with service() as call:
         rows = masked(call("log", asked))
-    screen.answer(rows, lambda: log_text(rows) or "There are no such events.")
+    screen.answer(rows, lambda: log_text(rows, strike=on_terminal()) or "There are no such events.")
 
 
 @click.command()
@@ -51,4 +51,4 @@ def event(screen: Screen, event: str) -> None:
     """Show one event, named as in the log."""
     with service() as call:
         row = masked(call("event", {"event": event}))
-    screen.answer(row, lambda: event_text(row))
+    screen.answer(row, lambda: event_text(row, strike=on_terminal()))

@@ -23,8 +23,8 @@ def list_text(items: Sequence[Mapping[str, Any]], width: int) -> str:
     return "\n".join(lines)
 
 
-def show_text(item: Mapping[str, Any]) -> str:
-    """Return everything about one account, and its history newest first."""
+def show_text(item: Mapping[str, Any], *, strike: bool = False) -> str:
+    """Return everything about one account, and its history newest first, undone events struck if asked."""
     facts = [
         ("Id", plain(item["id"])),
         ("Issuer", plain(item.get("issuer") or "")),
@@ -43,7 +43,7 @@ def show_text(item: Mapping[str, Any]) -> str:
     if conflicts := conflict_lines(item):
         parts.append("\n".join(conflicts))
     if item.get("history"):
-        parts.append(log_text(item["history"]))
+        parts.append(log_text(item["history"], strike=strike))
     return "\n\n".join(parts)
 
 

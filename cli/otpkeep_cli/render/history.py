@@ -7,18 +7,20 @@ from typing import Any
 
 from otpkeep_cli.render.masks import masked
 from otpkeep_cli.render.plain import account_text, plain, short
+from otpkeep_cli.render.struck import struck
 
 _LONG = 60
 
 
-def log_text(rows: Any) -> str:
-    """Return the rows, each a line and one more for each change; secrets masked."""
-    return "\n".join(event_text(row) for row in rows)
+def log_text(rows: Any, *, strike: bool = False) -> str:
+    """Return the rows, each a line and one more for each change; secrets masked; undone ones struck if asked."""
+    return "\n".join(event_text(row, strike=strike) for row in rows)
 
 
-def event_text(row: Any) -> str:
-    """Return one event as a line, and below it its changes."""
-    return "\n".join([_head(row), *(f"    {line}" for line in changes_lines(row.get("changes") or {}))])
+def event_text(row: Any, *, strike: bool = False) -> str:
+    """Return one event as a line, and below it its changes; struck, for a terminal, if asked and it is undone."""
+    lines = [_head(row), *(f"    {line}" for line in changes_lines(row.get("changes") or {}))]
+    return "\n".join(map(struck, lines) if strike and row.get("undone") else lines)
 
 
 def changes_lines(changes: Mapping[str, Any]) -> list[str]:
@@ -47,6 +49,8 @@ def _head(row: Mapping[str, Any]) -> str:
 
 def _marks(row: Mapping[str, Any]) -> str:
     marks = [name for name in ("concurrent", "undone") if row.get(name)]
+    if row.get("undoes"):
+        marks.append(f"undoes {plain(row['undoes'])}")
     return f"[{', '.join(marks)}]" if marks else ""
 
 

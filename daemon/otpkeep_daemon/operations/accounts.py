@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from otpkeep_daemon import travel
 from otpkeep_daemon.service import Service
+from otpkeep_protocol.moments import Moment
 
 Args = Mapping[str, Any]
 
@@ -27,13 +29,19 @@ def rm(service: Service, args: Args) -> dict[str, Any]:
 
 
 def show(service: Service, args: Args) -> dict[str, Any]:
-    """Return one account with its history."""
-    return service.open.show(args["account"], secrets=args["secrets"])
+    """Return one account with its history, now or at a moment."""
+    return service.open.show(args["account"], secrets=args["secrets"], at=_moment(service, args))
 
 
 def list_accounts(service: Service, args: Args) -> list[dict[str, Any]]:
-    """Return accounts, all or those with a tag."""
-    return service.open.rows(tag=args["tag"], deleted=args["deleted"], secrets=args["secrets"])
+    """Return accounts, all or those with a tag, now or at a moment."""
+    at = _moment(service, args)
+    return service.open.rows(tag=args["tag"], deleted=args["deleted"], secrets=args["secrets"], at=at)
+
+
+def _moment(service: Service, args: Args) -> Moment | None:
+    at = args.get("at")
+    return None if at is None else travel.moment(service.open, at)
 
 
 def code(service: Service, args: Args) -> dict[str, Any]:

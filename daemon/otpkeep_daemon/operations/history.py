@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon.lines import Lines
+from otpkeep_daemon.pointing import find_event
 from otpkeep_daemon.service import Service
-from otpkeep_protocol.errors import NotFound, Usage
 from otpkeep_protocol.events import Event
 
 Args = Mapping[str, Any]
@@ -16,7 +16,7 @@ Args = Mapping[str, Any]
 def log(service: Service, args: Args) -> list[dict[str, Any]]:
     """Return log rows, newest first."""
     accounts = service.open
-    wanted = accounts.find(args["account"]).account if args["account"] is not None else None
+    wanted = accounts.find(args["account"], deleted=True).account if args["account"] is not None else None
     found: list[dict[str, Any]] = []
     lines = Lines(accounts)
     writers = lines.writers_of(args["device"]) if args["device"] is not None else None
@@ -30,16 +30,7 @@ def log(service: Service, args: Args) -> list[dict[str, Any]]:
 
 def event(service: Service, args: Args) -> dict[str, Any]:
     """Return the log row of one event."""
-    prefix, _, seq = str(args["event"]).partition(".")
-    accounts = service.open
-    if len(prefix) < 4 or not (seq.isascii() and seq.isdecimal()) or len(seq) > 16:
-        raise Usage("an event is named like 9f86d0.17", "`otpkeep log` shows the names.")
-    found = accounts.replica.archive.find(prefix.lower(), int(seq))
-    if not found:
-        raise NotFound("there is no such event on this device", "`otpkeep log` shows those that there are.")
-    if len({event.dot.writer for event in found}) > 1:
-        raise Usage("this name fits events of several writers", "Give more digits before the dot.")
-    return Lines(accounts).row(found[0])
+    return Lines(service.open).row(find_event(service.open.replica.archive, args["event"]))
 
 
 def _within(event: Event, args: Args) -> bool:

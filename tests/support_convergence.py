@@ -1,0 +1,290 @@
+"""Three devices and a hostile cloud: whatever happens between them, they end alike and nothing is lost.
+
+Real stores, files and engines; each device has a folder of its own, and the machine is the cloud that carries files
+between them: late, in part, twice, out of order, under the names of conflict copies.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from contextlib import ExitStack, nullcontext
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from otpkeep_daemon.imports import Import
+from otpkeep_protocol.chains import Chains
+from otpkeep_protocol.events import Event
+from otpkeep_protocol.state import State, decode, encode, fold
+from otpkeep_protocol.view import is_account
+from support_oracle import Fact, assert_state
+from support_vault import DAY_MS, Device, edit, hotp, new_world, totp
+
+DEVICES = 3
+SPELLINGS = (
+    "{0} (anna's conflicted copy 2026-01-02).otpk",
+    "{0}-LAPTOP.otpk",
+    "{0} (1).otpk",
+    "{0} 2.otpk",
+    "{0}.sync-conflict-20260102-030405-ABCDEFG.otpk",
+    "{0} (conflicted copy 2026-01-02 030405).otpk",
+    "{0}.otpk.conflict1",
+)
+
+which = st.integers(0, DEVICES)
+picks = st.integers(0, 2**32)
+words = st.sampled_from(["red", "green", "blue", "white"])
+
+
+class Convergence(RuleBasedStateMachine):
+    """See the module. `facts` is all that was ever acknowledged, for the oracle."""
+
+    @initialize()
+    def set_up(self) -> None:
+        self.rooms = ExitStack()
+        self.world = self.rooms.enter_context(new_world())
+        self.facts: dict[bytes, Fact] = {}
+        self.counts: dict[tuple[int, bytes, bytes], int] = {}
+        self.shown: dict[tuple[int, str], int] = {}
+        self.imports = 0
+        for number in range(DEVICES):
+            device = self.world.device(f"device {number}", introduced=False)
+            device.clock.ms += (number - 1) * 3_600_000
+            self.recorded(device, device.introduce)
+
+    def teardown(self) -> None:
+        with getattr(self, "rooms", nullcontext()):
+            self.settle()
+
+    # helpers
+
+    def device(self, number: int) -> Device:
+        return self.world.devices[number % len(self.world.devices)]
+
+    def recorded(self, device: Device, act: Any) -> Any:
+        """Do `act`, and note each event that it made with exactly what the device held before."""
+        before = device.held()
+        result = act()
+        made = sorted(
+            (event for event in device.replica.archive.log(newest=False) if event.hash not in before),
+            key=lambda event: event.dot.seq,
+        )
+        held = set(before)
+        for event in made:
+            assert event.problem is None
+            assert event.hash not in self.facts
+            self.facts[event.hash] = Fact(event, frozenset(held))
+            held.add(event.hash)
+        device.clock.ms += 1000
+        return result
+
+    def living(self, device: Device) -> list[str]:
+        return sorted(v.account.hex() for v in device.accounts.views() if not v.deleted)
+
+    def deleted(self, device: Device) -> list[str]:
+        return sorted(v.account.hex() for v in device.accounts.views() if v.deleted)
+
+    # edits
+
+    @rule(number=which, word=words, counted=st.booleans())
+    def add_account(self, number: int, word: str, counted: bool) -> None:
+        device = self.device(number)
+        secret = device.random(10)
+        otp = hotp(secret, 5) if counted else totp(secret)
+        self.recorded(device, lambda: device.add(word, otp=otp, issuer=word.upper()))
+
+    @rule(number=which, pick=picks, word=words, name=st.sampled_from(["name", "issuer", "note"]))
+    def edit_field(self, number: int, pick: int, word: str, name: str) -> None:
+        device = self.device(number)
+        if living := self.living(device):
+            account = living[pick % len(living)]
+            self.recorded(device, lambda: device.change(account, **{name: word}))
+
+    @rule(number=which, pick=picks, place=st.integers(0, 3))
+    def arrange(self, number: int, pick: int, place: int) -> None:
+        device = self.device(number)
+        if living := self.living(device):
+            account = living[pick % len(living)]
+            self.recorded(device, lambda: device.change(account, position=place))
+
+    @rule(number=which, pick=picks, digits=st.integers(6, 8), renewed=st.booleans())
+    def edit_otp(self, number: int, pick: int, digits: int, renewed: bool) -> None:
+        device = self.device(number)
+        whole = [account for account in self.living(device) if "otp" in device.values(account)]
+        if whole:
+            changes = {"digits": digits} | ({"secret": device.random(10)} if renewed else {})
+            self.recorded(device, lambda: device.change(whole[pick % len(whole)], otp=changes))
+
+    @rule(number=which, pick=picks)
+    def delete(self, number: int, pick: int) -> None:
+        device = self.device(number)
+        if living := self.living(device):
+            self.recorded(device, lambda: device.accounts.remove(living[pick % len(living)]))
+
+    @rule(number=which, pick=picks)
+    def revive(self, number: int, pick: int) -> None:
+        device = self.device(number)
+        if deleted := self.deleted(device):
+            account = bytes.fromhex(deleted[pick % len(deleted)])
+            self.recorded(device, lambda: device.commit(edit(account)))
+
+    @rule(number=which, pick=picks)
+    def use_counter(self, number: int, pick: int) -> None:
+        device = self.device(number)
+        counted = [v.account.hex() for v in device.accounts.views() if v.counter is not None and not v.deleted]
+        if counted:
+            account = sorted(counted)[pick % len(counted)]
+            row = self.recorded(device, lambda: device.accounts.code(account, at=0, peek=False))
+            assert device.accounts.view(bytes.fromhex(account)).counter == row["counter"] + 1
+
+    @rule(number=which, pick=picks, word=words)
+    def import_entry(self, number: int, pick: int, word: str) -> None:
+        device = self.device(number)
+        secret = f"imported {pick % 3}".encode()
+        entry = {"fields": {"otp": totp(secret), "name": word}, "identity": ["aegis", str(pick % 3)], "label": "x"}
+        made = Import(device.accounts, placeholder=False).plan([entry])
+        assert made.skipped == []
+        if made.drafts:
+            self.recorded(device, lambda: device.replica.commit(made.drafts, made.secrets))
+
+    # the cloud
+
+    @rule(giver=which, taker=which, seed=picks, share=st.sampled_from([0.3, 0.7, 1.0]))
+    def carry_some(self, giver: int, taker: int, seed: int, share: float) -> None:
+        chance = random.Random(seed)
+        there, here = self.device(giver), self.device(taker)
+        there.run()
+        names = [name for name in there.folder.names() if chance.random() < share]
+        chance.shuffle(names)
+        for name in names:
+            data = there.folder.read(name)
+            if data is not None and here.folder.read(name) is None:
+                here.folder.put(name, data)
+        here.run()
+
+    @rule(giver=which, taker=which, seed=picks)
+    def carry_as_conflict_copy(self, giver: int, taker: int, seed: int) -> None:
+        chance = random.Random(seed)
+        there, here = self.device(giver), self.device(taker)
+        names = there.folder.names()
+        for name in chance.sample(names, min(2, len(names))):
+            spelt = chance.choice(SPELLINGS).format(name.removesuffix(".otpk"))
+            here.folder.put(spelt, there.folder.read(name) or b"")
+        here.run()
+
+    @rule(number=which, pick=picks)
+    def lose_own_file(self, number: int, pick: int) -> None:
+        device = self.device(number)
+        device.run()
+        device.run()
+        beats = {file.name for file in device.store.files_of("beat")}
+        own = [name for name in device.own_files() if device.folder.has(name) and name not in beats]
+        if len(own) > 1:
+            lost = own[pick % len(own)]
+            data = device.folder.take(lost)
+            device.run()
+            device.run()
+            assert any(device.folder.read(name) == data for name in device.folder.names())
+
+    # the machine
+
+    @rule(number=which)
+    def restart(self, number: int) -> None:
+        device = self.device(number)
+        before = device.state()
+        device.restart()
+        assert device.state() == before
+
+    @rule(number=which, days=st.integers(1, 3))
+    def time_passes(self, number: int, days: int) -> None:
+        device = self.device(number)
+        device.clock.ms += days * DAY_MS
+        device.run()
+
+    @precondition(lambda self: len(self.world.devices) == DEVICES)
+    @rule(number=which)
+    def clone(self, number: int) -> None:
+        self.world.clone(self.device(number), "clone")
+
+    @rule(number=which, then_edit=st.booleans(), word=words)
+    def roll_back(self, number: int, then_edit: bool, word: str) -> None:
+        """Restore a device to what it was before its last edits, which its folder has."""
+        device = self.device(number)
+        device.close()
+        saved = self.world.path / "saved"
+        shutil.copytree(device.path, saved)
+        device.open()
+        self.recorded(device, lambda: device.add(word))
+        device.run()
+        assert not device.engine.waiting()
+        device.close()
+        shutil.rmtree(device.path)
+        saved.rename(device.path)
+        device.open()
+        self.counts = {key: count for key, count in self.counts.items() if key[0] != id(device)}
+        if then_edit:
+            self.recorded(device, lambda: device.add(word))
+        device.run()
+
+    # promises
+
+    @invariant()
+    def no_dot_is_made_twice(self) -> None:
+        dots = [fact.event.dot for fact in getattr(self, "facts", {}).values()]
+        assert len(set(dots)) == len(dots)
+
+    @invariant()
+    def no_counter_is_lowered(self) -> None:
+        for device in self.world.devices if hasattr(self, "world") else []:
+            for account, subject in device.replica.state.subjects.items():
+                for key, count in subject.counters.items():
+                    assert count >= self.counts.get((id(device), account, key), 0)
+                    self.counts[id(device), account, key] = count
+
+    @rule(first=which, second=which)
+    def states_join_as_their_events_do(self, first: int, second: int) -> None:
+        one, other = self.device(first).replica, self.device(second).replica
+        both = list({event.hash: event for event in [*one.archive.events(), *other.archive.events()]}.values())
+        if Chains(both).forks:  # states are joined only under knowledge of all forks (SPEC §7)
+            return
+        forward, backward = copy_of(one.state), copy_of(other.state)
+        forward.join(other.state)
+        backward.join(one.state)
+        assert encode(forward) == encode(backward)
+        assert encode(forward) == encode(fold(both))
+
+    def settle(self) -> None:
+        if not hasattr(self, "facts"):
+            return
+        self.world.sync()
+        facts = list(self.facts.values())
+        for device in self.world.devices:
+            assert device.held() == self.facts.keys()
+            assert device.replica.chains.missing() == {}
+            assert device.replica.state.forks.keys() == {e.dot.writer for e in branches(facts)}
+            assert_state(device.replica.state, facts)
+            self.assert_complete(device)
+        states = {device.state() for device in self.world.devices}
+        assert len(states) == 1
+        for device in self.world.devices:
+            device.restart()
+            assert {device.state()} == states
+
+    def assert_complete(self, device: Device) -> None:
+        for account, subject in device.replica.state.subjects.items():
+            if is_account(subject) and subject.registers["live"].dots:
+                assert "otp" in device.accounts.view(account).values
+        assert device.replica.keys.author.writer not in device.replica.chains.forks
+
+
+def copy_of(state: State) -> State:
+    return decode(encode(state))
+
+
+def branches(facts: list[Fact]) -> list[Event]:
+    """Events of writers that have two events of one seq."""
+    seqs = [fact.event.dot[:2] for fact in facts]
+    split = {place[0] for place in seqs if seqs.count(place) > 1}
+    return [fact.event for fact in facts if fact.event.dot.writer in split]
