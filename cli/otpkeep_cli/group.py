@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "health:status",
     "verify": "health:verify",
     "backup": "backups:backup",
+    "folder": "folders:folder",
     "devices": "devices:devices",
     "unlock": "locking:unlock",
     "lock": "locking:lock",

@@ -6,7 +6,7 @@ The only code that signs with the admin seed, in the command's own process. Whoe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
+from otpkeep_daemon.recovery_report import found, recovered
 from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.report import devices, digest, waiting_for
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import slots
@@ -34,6 +34,7 @@ from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.statements import make_certificate, make_statement
 
 _BATCH = 64
+Progress = Callable[[int, int], None]
 
 
 def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str]) -> dict[str, Any]:
@@ -76,29 +77,33 @@ def recover(
     passphrase: Callable[[], str],
     code: str | None,
     new_passphrase: Callable[[], str],
-    progress: Callable[[int, int], None],
+    reading: Progress,
+    loading: Progress,
+    show: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Rebuild a vault from a folder on this new device, by passphrase, or by recovery code and a new passphrase.
 
-    `progress` is told (files done, files in all). WrongPassphrase leaves nothing behind.
+    `reading` and `loading` are told (files done, files in all). `show` gets what the folder holds
+    (`recovery_report.found`) before this device becomes one of the vault. WrongPassphrase leaves nothing behind.
     """
     with open_home(paths, folder, create=False) as home:
-        files, pending = read_all(home.folder)
+        files, pending = read_all(home.folder, reading)
         chosen = choose_vault(files, vault, pending)
         ring, used = _open_ring(files, chosen, passphrase, code)
         keys = _new_keys(ring)
         _furnish(home, ring, keys, local_only=False)
         _add_slots(home.store, [used], published=True)
         replica = Replica(home.store, keys, AROUND)
-        _ingest(replica, files, progress)
-        waiting = waiting_for(Accounts(replica))
+        _load(replica, files, loading)
+        there = found(home.store, Accounts(replica), pending)
+        show(there)
         drafts = [_device_draft(keys, device)]
         if code is not None:
             drafts.append(_renew_passphrase(home.store, replica, ring, files, new_passphrase()))
         replica.commit(drafts)
         backed_up = _finish(home, paths, replica)
         replaced = sha256(used) in replica.slot_hashes(superseded=True) - replica.slot_hashes()
-        return _recovered(home.store, replica, waiting) | {
+        return recovered(home.store, Accounts(replica), there["waiting_for"]) | {
             "backed_up": backed_up,
             "replaced_passphrase": replaced and code is None,
         }
@@ -194,31 +199,10 @@ def _open_ring(
     return ring, used
 
 
-def _ingest(replica: Replica, files: dict[str, bytes], progress: Callable[[int, int], None]) -> None:
+def _load(replica: Replica, files: dict[str, bytes], progress: Progress) -> None:
     """Take in everything twice over: slots are believed only once the statement that names them is there."""
     contents = list(files.values())
     for start in range(0, len(contents), _BATCH):
         replica.ingest(contents[start : start + _BATCH])
         progress(min(start + _BATCH, len(contents)), len(contents))
     replica.ingest([data for data in contents if device.is_slot_of(data, replica.keys.keyring.vault)])
-
-
-def _recovered(store: Store, replica: Replica, waiting: list[dict[str, Any]]) -> dict[str, Any]:
-    accounts = Accounts(replica)
-    alive = [shown for shown in accounts.views() if not shown.deleted]
-    action = [shown.account.hex() for shown in alive if accounts.otp(shown) is None]
-    return {
-        "vault": store.need("vault").hex(),
-        "device": store.need("device").hex(),
-        "added": [shown.account.hex() for shown in alive],
-        "changed": [],
-        "unchanged": [],
-        "skipped": [],
-        "ready": [shown.account.hex() for shown in alive if shown.account.hex() not in action],
-        "needs_action": [
-            {"id": account, "reason": "set up again: its secret never left another device"} for account in action
-        ],
-        "devices": devices(store, accounts),
-        "waiting_for": waiting,
-        "digest": digest(replica.chains),
-    }
