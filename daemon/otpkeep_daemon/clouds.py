@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from otpkeep_daemon import cloud_configs
+from otpkeep_daemon import cloud_configs, durable
 from otpkeep_daemon.cloud_configs import Configured
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.found import holds_vault
@@ -141,15 +141,14 @@ def _configured(
 def _read(config: Path) -> bytes | None:
     """Return a configuration's bytes, None if there is none. Malformed if it can't be one."""
     try:
-        descriptor = os.open(config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with durable.opened(config, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Malformed("it is not a file")
+            data = durable.read_all(descriptor, MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise Malformed(error.strerror or "it can't be opened") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Malformed("it is not a file")
-        data = file.read(MOST_BYTES + 1)
+        raise Malformed(error.strerror or "it can't be read") from error
     if len(data) > MOST_BYTES:
         raise Malformed("it is too large to be one")
     return data

@@ -9,7 +9,10 @@ import pytest
 from otpkeep_cli.group import COMMANDS, otpkeep
 from support_cli import environment, run_program
 
-EXPECTED = "init recover add edit rm show list code log event import export status verify backup folder devices unlock lock daemon"
+EXPECTED = (
+    "init recover add edit rm show list code log event import export status verify"
+    " backup folder devices unlock lock daemon"
+)
 HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass")
 
 

@@ -70,18 +70,20 @@ def found_text(clouds: Sequence[Cloud]) -> str:
     """Return the cloud folders of this machine with the command that uses each, for where nobody can be asked."""
     lines = []
     for cloud in clouds:
-        if cloud.trouble:
-            continue
-        word = "recover" if cloud.has_vault else "folder"
-        lines.append(f"Found {cloud.provider} by {plain(cloud.why)}. To use it:")
-        lines.append(f"    {plain(shlex.join(['otpkeep', word, str(cloud.target)]))}")
-        lines += [f"    {remark}" for remark in _remarks(cloud)]
+        if not cloud.trouble:
+            lines.append(f"Found {cloud.provider} by {plain(cloud.why)}. {_VAULT_THERE if cloud.has_vault else _FREE}")
+            lines.append(f"    {_command('recover' if cloud.has_vault else 'folder', cloud)}")
+            lines += [f"    {plain(cloud.remark)}"] if cloud.remark else []
     return "\n".join([*lines, *_unfit(clouds)])
 
 
 def _remarks(cloud: Cloud) -> list[str]:
-    vault = f"holds a vault already: {plain(shlex.join(['otpkeep', 'recover', str(cloud.target)]))}"
-    return [remark for remark in (plain(cloud.remark), vault if cloud.has_vault else "") if remark]
+    vault = f"holds a vault already; to use that one: {_command('recover', cloud)}" if cloud.has_vault else ""
+    return [remark for remark in (plain(cloud.remark), vault) if remark]
+
+
+def _command(word: str, cloud: Cloud) -> str:
+    return plain(shlex.join(["otpkeep", word, str(cloud.target)]))
 
 
 def _unfit(clouds: Sequence[Cloud]) -> list[str]:
@@ -94,3 +96,5 @@ def _unfit(clouds: Sequence[Cloud]) -> list[str]:
 
 
 _NOTHING_FOUND = "Where should the backup live? No cloud folder was found on this machine."
+_FREE = "To move the backup there:"
+_VAULT_THERE = "It holds a vault already; to use that one, with another OTPKEEP_HOME:"
