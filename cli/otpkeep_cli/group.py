@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "verify": "health:verify",
     "backup": "backups:backup",
     "compact": "compacting:compact",
+    "folder": "folders:folder",
     "devices": "devices:devices",
     "unlock": "locking:unlock",
     "lock": "locking:lock",

@@ -17,14 +17,19 @@ _PATIENCE_S = 1.0
 
 
 class _Bar:
-    """Shows (done, total) once a second has gone by."""
+    """Shows (done, total) once a second has gone by since the first, until all is done: then others may ask or tell."""
 
     def __init__(self, words: str) -> None:
         self._words = words
-        self._started = time.monotonic()
+        self._started: float | None = None
         self._shown: tuple[Progress, TaskID] | None = None
 
     def __call__(self, done: int, total: int) -> None:
+        if self._started is None:
+            self._started = time.monotonic()
+        if done >= total:
+            self.stop()
+            return
         if self._shown is None and time.monotonic() - self._started >= _PATIENCE_S:
             self._shown = self._show(total)
         if self._shown is not None:
@@ -43,6 +48,7 @@ class _Bar:
         """Take the bar away."""
         if self._shown is not None:
             self._shown[0].stop()
+            self._shown = None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.database import translated
-from otpkeep_daemon.operations import accounts, compaction, history, locking, transfer, travel, upkeep
+from otpkeep_daemon.operations import accounts, compaction, folders, history, locking, transfer, travel, upkeep
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import Locked, Usage
 from otpkeep_protocol.keyring import Keyring
@@ -43,6 +43,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
     "backup": Operation(upkeep.backup, needs_key=False),
     "compact": Operation(compaction.compact),
+    "folder": Operation(folders.show, needs_key=False),
+    "move": Operation(folders.move, locks_itself=True),
     "status": Operation(upkeep.status, needs_key=False),
     "slots": Operation(locking.slots, needs_key=False),
     "unlock": Operation(locking.unlock, needs_key=False),

@@ -73,6 +73,17 @@ class Engine:
             gone = [file.hash for file in self._store.files() if file.published and file.name not in there]
             self._store.mark_unpublished(gone)
 
+    def move_to(self, folder: Folder) -> None:
+        """Work with another folder from now on, in which all that the store holds is known to be. Under the lock.
+
+        A pass that is under way ends in the new one, where what it has planned for the old one does no harm.
+        """
+        self._folder = folder
+        self._missing = frozenset()
+        self._unmarked.clear()
+        self._own_writes.clear()
+        self.last = Outcome()
+
     def wrote(self, name: str) -> bool:
         """Tell whether this engine has published `name` since its last pass: such a change is no news."""
         return name in self._own_writes
@@ -101,9 +112,12 @@ class Engine:
         return self.last
 
     def _run(self) -> Outcome:
-        listing = self._folder.look()
+        folder = self._folder
+        listing = folder.look()
         sizes = {found.name: found.size for found in listing.files}
         with self._lock:
+            if folder is not self._folder:
+                return Outcome()  # the mirror was moved just now, which prompts a look of its own
             self._flush_marks()
             looked = self._store.looked()
             steps = self._plan(listing, looked)

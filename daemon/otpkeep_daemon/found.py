@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from otpkeep_daemon.folder import Folder
 from otpkeep_protocol import sealing
 from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, OtpkeepError, Unreachable
@@ -9,10 +11,18 @@ from otpkeep_protocol.ids import VaultId
 from otpkeep_protocol.naming import EXTENSION, NameKind, classify, hidden_name
 
 
-def read_all(folder: Folder) -> tuple[dict[str, bytes], int]:
-    """Return the files of otpkeep in the folder by name, and how many there are that can't be read yet."""
+def read_all(
+    folder: Folder, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> tuple[dict[str, bytes], int]:
+    """Return the files of otpkeep in the folder by name, and how many there are that can't be read yet.
+
+    `progress` is told (files read, files in all).
+    """
     listing = folder.look()
-    read = {found.name: _read_ours(folder, found.name) for found in listing.files}
+    read = {}
+    for number, found in enumerate(listing.files, start=1):
+        read[found.name] = _read_ours(folder, found.name)
+        progress(number, len(listing.files))
     ours = {name: data for name, data in read.items() if data is not None}
     pending = sum(1 for name in read if name not in ours and EXTENSION in name)
     return ours, pending + len(listing.placeholders)

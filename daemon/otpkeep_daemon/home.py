@@ -58,6 +58,22 @@ def open_home(paths: Paths, folder: Path, *, create: bool) -> Iterator[Home]:
                 path.unlink(missing_ok=True)
 
 
+def check_fresh(paths: Paths) -> None:
+    """Refuse a device that is set up already, before a person is asked where to keep a backup."""
+    _check_place(paths)
+    if not paths.store.exists():
+        return
+    lock = wait_for_lock(paths.lock, "setup", lambda: False)
+    assert lock is not None
+    store = Store(paths.store, lock)
+    try:
+        ready = is_ready(store)
+    finally:
+        store.close()
+    if ready:
+        raise _already()
+
+
 def _check_place(paths: Paths) -> None:
     paths.prepare()
     kind = network_filesystem(paths.data)
@@ -82,7 +98,7 @@ def _already() -> Refused:
 def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
     if is_ready(store):
         raise _already()
-    _check_apart(paths.data, path)
+    check_apart(paths.data, path)
     if create:
         create_folder(path)
     elif not path.is_dir():
@@ -97,7 +113,7 @@ def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
     return Home(store, RealFolder(path, tag), path)
 
 
-def _check_apart(data: Path, folder: Path) -> None:
+def check_apart(data: Path, folder: Path) -> None:
     """Refuse a folder that would carry this device's store, placeholders' secrets included, into the cloud."""
     if data.resolve().is_relative_to(folder.resolve()):
         raise Refused(

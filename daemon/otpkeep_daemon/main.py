@@ -164,6 +164,12 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
     directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), config.debounce_ms / 1000
     watcher = Watcher(directory, worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
 
+    def moved(directory: Path) -> None:
+        watcher.watch(directory)
+        worker.look()
+
+    service.moved = moved
+
     def timed_look() -> None:
         watcher.rearm()
         worker.look()

@@ -7,6 +7,7 @@ never interleave inside an edit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import device
@@ -14,7 +15,7 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.config import QUARANTINE_S
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.engine import Engine
-from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.folder import Folder, RealFolder
 from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.replica import Replica
@@ -32,7 +33,8 @@ MOST_SLOTS = 1024
 class Service:
     """What the operations work with.
 
-    `changed` is called after each edit, `unlocked` when the keys have come to stay; `jobs` tells of the scheduler.
+    `changed` is called after each edit, `unlocked` when the keys have come to stay, `moved` when the folder is another
+    one; `jobs` tells of the scheduler.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -50,6 +52,7 @@ class Service:
         self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None
         self.unlocked: Callable[[], None] = lambda: None
+        self.moved: Callable[[Path], None] = lambda _directory: None
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
@@ -60,6 +63,12 @@ class Service:
         self.pid = pid
         self.quarantine_s = quarantine_s
         self.own_vault_trouble: OtpkeepError | None = None
+
+    def move_to(self, folder: RealFolder) -> None:
+        """Work with another folder from now on; the store names it already. Called under the lock."""
+        self.folder = folder
+        self.engine.move_to(folder)
+        self.moved(folder.path)
 
     # keys
 

@@ -6,7 +6,7 @@ The only code that signs with the admin seed, in the command's own process. Whoe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from otpkeep_daemon.loading import take_in, take_in_snapshots
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
+from otpkeep_daemon.recovery_report import found, recovered
 from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.report import devices, digest, waiting_for
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import slots
@@ -33,6 +33,8 @@ from otpkeep_protocol.ids import VaultId, sha256, vault_id
 from otpkeep_protocol.keyring import Keyring, new_keyring
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.statements import make_certificate, make_statement
+
+Progress = Callable[[int, int], None]
 
 
 def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str]) -> dict[str, Any]:
@@ -75,14 +77,17 @@ def recover(
     passphrase: Callable[[], str],
     code: str | None,
     new_passphrase: Callable[[], str],
-    progress: Callable[[int, int], None],
+    reading: Progress,
+    loading: Progress,
+    show: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Rebuild a vault from a folder on this new device, by passphrase, or by recovery code and a new passphrase.
 
-    `progress` is told (files done, files in all). WrongPassphrase leaves nothing behind.
+    `reading` and `loading` are told (files done, files in all). `show` gets what the folder holds
+    (`recovery_report.found`) before this device becomes one of the vault. WrongPassphrase leaves nothing behind.
     """
     with open_home(paths, folder, create=False) as home:
-        files, pending = read_all(home.folder)
+        files, pending = read_all(home.folder, reading)
         chosen = choose_vault(files, vault, pending)
         ring, used = _open_ring(files, chosen, passphrase, code)
         keys = _new_keys(ring)
@@ -90,15 +95,16 @@ def recover(
         _add_slots(home.store, [used], published=True)
         replica = Replica(home.store, keys, AROUND)
         take_in_snapshots(replica, files.values())
-        take_in(replica, files.values(), progress)
-        waiting = waiting_for(Accounts(replica))
+        take_in(replica, files.values(), loading)
+        there = found(home.store, Accounts(replica), pending)
+        show(there)
         drafts = [_device_draft(keys, device)]
         if code is not None:
             drafts.append(_renew_passphrase(home.store, replica, ring, files, new_passphrase()))
         replica.commit(drafts)
         backed_up = _finish(home, paths, replica)
         replaced = sha256(used) in replica.slot_hashes(superseded=True) - replica.slot_hashes()
-        return _recovered(home.store, replica, waiting) | {
+        return recovered(home.store, Accounts(replica), there["waiting_for"]) | {
             "backed_up": backed_up,
             "replaced_passphrase": replaced and code is None,
         }
@@ -192,24 +198,3 @@ def _open_ring(
     if ring.vault != vault or vault_id(ring.epochs[0].admin) != vault:
         raise Malformed("the keys in this slot are not those of the vault", "Ask for help; nothing was changed.")
     return ring, used
-
-
-def _recovered(store: Store, replica: Replica, waiting: list[dict[str, Any]]) -> dict[str, Any]:
-    accounts = Accounts(replica)
-    alive = [shown for shown in accounts.views() if not shown.deleted]
-    action = [shown.account.hex() for shown in alive if accounts.otp(shown) is None]
-    return {
-        "vault": store.need("vault").hex(),
-        "device": store.need("device").hex(),
-        "added": [shown.account.hex() for shown in alive],
-        "changed": [],
-        "unchanged": [],
-        "skipped": [],
-        "ready": [shown.account.hex() for shown in alive if shown.account.hex() not in action],
-        "needs_action": [
-            {"id": account, "reason": "set up again: its secret never left another device"} for account in action
-        ],
-        "devices": devices(store, accounts),
-        "waiting_for": waiting,
-        "digest": digest(replica.chains),
-    }

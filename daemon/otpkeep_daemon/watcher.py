@@ -82,6 +82,14 @@ class Watcher:
                 self._debounce.close()
                 self._debounce = None
 
+    def watch(self, directory: Path) -> None:
+        """Watch another directory instead, at once if watching has begun."""
+        with self._lock:
+            self._directory = directory
+            self._disarm()
+            if self._debounce is not None:
+                self._arm(self._debounce)
+
     def rearm(self) -> None:
         """Watch anew if what the path names is another directory now, or watching has ended by itself.
 

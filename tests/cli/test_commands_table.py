@@ -11,8 +11,7 @@ from support_cli import environment, run_program
 
 EXPECTED = (
     "init recover add edit rm show list code log event diff undo restore import export status verify backup compact"
-    " devices"
-    " unlock lock daemon"
+    " folder devices unlock lock daemon"
 )
 HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass")
 

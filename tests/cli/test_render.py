@@ -6,8 +6,9 @@ from otpkeep_cli.render.accounts import list_text, show_text
 from otpkeep_cli.render.code import code_text
 from otpkeep_cli.render.health import devices_text, status_text, verify_text
 from otpkeep_cli.render.history import log_text
+from otpkeep_cli.render.recovery import recover_text
 from otpkeep_cli.render.table import table
-from otpkeep_cli.render.transfer import import_text, recover_text
+from otpkeep_cli.render.transfer import import_text
 
 ITEM: dict[str, Any] = {
     "id": "3f2a91c0" + "0" * 24,

@@ -12,7 +12,7 @@ from otpkeep_cli.commands.vaults import device_name
 from otpkeep_cli.params import FILE
 from otpkeep_cli.passphrases import check_own
 from otpkeep_cli.progress import progress_bar
-from otpkeep_cli.render.transfer import recover_text
+from otpkeep_cli.render.recovery import found_text, recover_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import new_passphrase, places
 from otpkeep_cli.sources import STDIN, read_text
@@ -31,7 +31,8 @@ def recover(screen: Screen, directory: str, device: str | None, vault: str | Non
 
     paths = places()
     code = None if code_file is None else _code(code_file)
-    with progress_bar("Rebuilding", quiet=screen.asked.quiet) as progress:
+    quiet = screen.asked.quiet
+    with progress_bar("Reading files", quiet=quiet) as reading, progress_bar("Rebuilding", quiet=quiet) as loading:
         result = setup.recover(
             paths,
             folder=Path(directory).expanduser().absolute(),
@@ -40,7 +41,9 @@ def recover(screen: Screen, directory: str, device: str | None, vault: str | Non
             passphrase=_passphrase,
             code=code,
             new_passphrase=lambda: check_own(new_passphrase()),
-            progress=progress,
+            reading=reading,
+            loading=loading,
+            show=lambda found: None if screen.asked.json else screen.done(found, lambda: found_text(found)),
         )
     screen.answer(result, lambda: recover_text(result))
 

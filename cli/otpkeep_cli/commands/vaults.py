@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from otpkeep_cli import params
+from otpkeep_cli import ask, params
 from otpkeep_cli.params import FILE
 from otpkeep_cli.passphrases import check_own
+from otpkeep_cli.render.folders import found_text, offers_text
 from otpkeep_cli.render.plain import plain
 from otpkeep_cli.render.table import pairs
-from otpkeep_cli.screen import Screen
+from otpkeep_cli.screen import Screen, write
 from otpkeep_cli.session import new_passphrase, places
+from otpkeep_protocol.errors import Usage
+
+if TYPE_CHECKING:
+    from otpkeep_daemon.clouds import Cloud
 
 NOT_A_BACKUP = (
-    "This folder is on this machine only: not a backup. Give a folder that a cloud client carries"
-    " with --folder to have one."
+    "This folder is on this machine only: not a backup. Move it into a folder that a cloud client carries to have"
+    " one: otpkeep folder DIR"
 )
 _CODE_ADVICE = (
     "Write the recovery code down and keep it away from this machine. It opens the backup when the passphrase is\n"
@@ -27,21 +35,52 @@ _CODE_ADVICE = (
 
 
 @click.command()
-@click.option("--folder", type=FILE, help="Folder that a cloud client carries (default: a plain local one).")
+@click.option("--folder", type=FILE, help="Folder that a cloud client carries (default: asks, or a plain local one).")
 @click.option("--device", metavar="NAME", type=params.reference, help="Name of this device (default: the host name).")
 @click.pass_obj
 def init(screen: Screen, folder: str | None, device: str | None) -> None:
     """Make a new vault in a folder; this is its first device."""
     from otpkeep_daemon import setup  # --help and usage errors need none of it
+    from otpkeep_daemon.home import check_fresh  # as above
 
-    paths = places()
-    place = paths.data / "folder" if folder is None else Path(folder).expanduser().absolute()
+    paths, clouds = places(), _clouds() if folder is None else []
+    local = paths.data / "folder"
+    place, asked = Path(folder).expanduser().absolute() if folder is not None else local, False
+    if folder is None and ask.can_ask() and not screen.asked.json:
+        check_fresh(paths)
+        place, asked = _choose(clouds, local), True
     result = setup.init(
         paths, folder=place, device=device or device_name(), passphrase=lambda: check_own(new_passphrase())
     )
     screen.answer(result, lambda: _text(result))
-    if folder is None:
+    if place == local:
         screen.note(NOT_A_BACKUP)
+    if not asked:
+        screen.note(found_text(clouds))
+
+
+def _clouds() -> list[Cloud]:
+    from otpkeep_daemon.clouds import find_clouds  # --folder needs none of it
+
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return []  # a user without a home has no cloud client
+    return find_clouds(home, sys.platform, os.environ)
+
+
+def _choose(clouds: Sequence[Cloud], local: Path) -> Path:
+    """Return the folder that the person takes; Usage if none is taken."""
+    fit = [cloud.target for cloud in clouds if not cloud.trouble]
+    write(sys.stderr, offers_text(clouds, local))
+    while answer := ask.line("Number: ").strip():
+        number = int(answer) if answer.isascii() and answer.isdigit() else 0
+        if 1 <= number <= len(fit) + 1:
+            return [*fit, local][number - 1]
+        if number == len(fit) + 2 and (typed := ask.line("Path of the folder: ").strip()):
+            return Path(typed).expanduser().absolute()
+        write(sys.stderr, f"Type a number from 1 to {len(fit) + 2}.")
+    raise Usage("No folder was chosen. Nothing was changed.", "Run it again, or name one with --folder.")
 
 
 def device_name() -> str:

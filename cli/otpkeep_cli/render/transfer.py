@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from otpkeep_cli.render.plain import counted, plain, short
+from otpkeep_cli.render.plain import account_text, counted, plain, short
 
 
 def import_text(result: Mapping[str, Any], *, dry_run: bool) -> str:
@@ -21,31 +21,19 @@ def import_text(result: Mapping[str, Any], *, dry_run: bool) -> str:
     return "\n".join([*lines, *needs_action_lines(result)])
 
 
-def recover_text(result: Mapping[str, Any]) -> str:
-    """Return what a new device can do now, and what is left to do."""
-    lines = [
-        f"This device is {plain(result['device'])} of vault {plain(result['vault'])}.",
-        f"{counted(len(result['ready']), 'account gives', 'accounts give')} codes now.",
-        *needs_action_lines(result),
-    ]
-    for waiting in result["waiting_for"]:
-        missing = counted(_number(waiting["events"]), "event")
-        lines.append(f"Waiting for {missing} of {plain(waiting['device'])} that the folder does not have yet.")
-    if result["skipped"]:
-        lines += ["Left out:", *reasons(result["skipped"])]
-    if result["replaced_passphrase"]:
-        lines.append("The passphrase you typed was replaced on another device. This one takes the new one from now on.")
-    lines.append(f"Digest: {plain(result['digest'])}. Once synced, `otpkeep status` shows the same on every device.")
-    return "\n".join(lines)
-
-
 def needs_action_lines(result: Mapping[str, Any]) -> list[str]:
     """Return a line for each account that gives no codes, and why."""
     waiting = result.get("needs_action") or []
     if not waiting:
         return []
-    head = f"{counted(len(waiting), 'account needs', 'accounts need')} something of you:"
-    return [head, *(f"  {short(item['id'])}  {plain(item['reason'])}" for item in waiting)]
+    accounts = len({item["id"] for item in waiting})
+    head = f"{counted(accounts, 'account needs', 'accounts need')} something of you:"
+    return [head, *(f"  {short(item['id'])}  {_named(item)}{plain(item['reason'])}" for item in waiting)]
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    """Return what a person calls the account, where it is told."""
+    return f"{account_text(item)}: " if item.get("issuer") or item.get("name") else ""
 
 
 def reasons(skipped: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -62,8 +50,3 @@ def export_text(result: Mapping[str, Any]) -> str:
 def _entry(entry: object) -> str:
     text = plain(entry)
     return short(text) if len(text) == 32 and " " not in text else text
-
-
-def _number(events: object) -> int:
-    """Return how many events `events` stands for: a number or a list."""
-    return len(events) if isinstance(events, list) else int(str(events))
