@@ -27,7 +27,7 @@ def found(store: Store, accounts: Accounts, unreadable: int) -> dict[str, Any]:
     return {
         "vault": store.need("vault").hex(),
         "devices": _histories(store, accounts),
-        "accounts": len(_alive(accounts)),
+        "accounts": len(alive(accounts)),
         "events": store.event_count(),
         "waiting_for": waiting_for(accounts),
         "unreadable": unreadable,
@@ -47,24 +47,25 @@ def _histories(store: Store, accounts: Accounts) -> list[dict[str, Any]]:
 
 def recovered(store: Store, accounts: Accounts, waiting: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what gives codes now and what needs a person, in the keys of an import."""
-    alive = _alive(accounts)
-    ready = [shown.account.hex() for shown in alive if accounts.otp(shown) is not None]
+    living = alive(accounts)
+    ready = [shown.account.hex() for shown in living if accounts.otp(shown) is not None]
     return {
         "vault": store.need("vault").hex(),
         "device": store.need("device").hex(),
-        "added": [shown.account.hex() for shown in alive],
+        "added": [shown.account.hex() for shown in living],
         "changed": [],
         "unchanged": [],
         "skipped": [],
         "ready": ready,
-        "needs_action": [row for shown in alive for row in _actions(accounts, shown)],
+        "needs_action": [row for shown in living for row in _actions(accounts, shown)],
         "devices": devices(store, accounts),
         "waiting_for": list(waiting),
         "digest": digest(accounts.replica.chains),
     }
 
 
-def _alive(accounts: Accounts) -> list[View]:
+def alive(accounts: Accounts) -> list[View]:
+    """Return the accounts that are not deleted."""
     return [shown for shown in accounts.views() if not shown.deleted]
 
 

@@ -21,7 +21,7 @@ from otpkeep_daemon.loading import take_in, take_in_snapshots
 from otpkeep_daemon.own_vault import WRITTEN, OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
-from otpkeep_daemon.recovery_report import found, recovered
+from otpkeep_daemon.recovery_report import alive, found, recovered
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_daemon.turns import Turns
@@ -79,11 +79,13 @@ def recover(
     new_passphrase: Callable[[], str],
     reading: Progress,
     loading: Progress,
+    early: Callable[[int], None],
     show: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Rebuild a vault from a folder on this new device, by passphrase, or by recovery code and a new passphrase.
 
-    `reading` and `loading` are told (files done, files in all). `show` gets what the folder holds
+    `reading` and `loading` are told (files done, files in all). `early` gets the number of accounts as soon as a
+    snapshot shows them, before their history is read; `show` gets what the folder holds
     (`recovery_report.found`) before this device becomes one of the vault. WrongPassphrase leaves nothing behind.
     """
     with open_home(paths, folder, create=False) as home:
@@ -94,7 +96,8 @@ def recover(
         _furnish(home, ring, keys, local_only=False)
         _add_slots(home.store, [used], published=True)
         replica = Replica(home.store, keys, AROUND)
-        take_in_snapshots(replica, files.values())
+        if take_in_snapshots(replica, files.values()):
+            early(len(alive(Accounts(replica))))
         take_in(replica, files.values(), loading)
         there = found(home.store, Accounts(replica), pending)
         show(there)

@@ -12,7 +12,7 @@ from otpkeep_cli.commands.vaults import device_name
 from otpkeep_cli.params import FILE
 from otpkeep_cli.passphrases import check_own
 from otpkeep_cli.progress import progress_bar
-from otpkeep_cli.render.recovery import found_text, recover_text
+from otpkeep_cli.render.recovery import early_text, found_text, recover_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import new_passphrase, places
 from otpkeep_cli.sources import STDIN, read_text
@@ -43,6 +43,7 @@ def recover(screen: Screen, directory: str, device: str | None, vault: str | Non
             new_passphrase=lambda: check_own(new_passphrase()),
             reading=reading,
             loading=loading,
+            early=lambda count: screen.note(early_text(count)),
             show=lambda found: None if screen.asked.json else screen.done(found, lambda: found_text(found)),
         )
     screen.answer(result, lambda: recover_text(result))

@@ -9,6 +9,11 @@ from otpkeep_cli.render.plain import counted, plain
 from otpkeep_cli.render.transfer import needs_action_lines, reasons
 
 
+def early_text(accounts: int) -> str:
+    """Return what a snapshot has shown before the history is read."""
+    return f"{counted(accounts, 'account is', 'accounts are')} here; reading the history."
+
+
 def found_text(found: Mapping[str, Any]) -> str:
     """Return what the folder holds, for the person to compare with what they remember."""
     accounts, events = counted(found["accounts"], "account"), counted(found["events"], "event")
