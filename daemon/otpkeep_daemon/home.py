@@ -115,11 +115,16 @@ def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
 
 def check_apart(data: Path, folder: Path) -> None:
     """Refuse a folder that would carry this device's store, placeholders' secrets included, into the cloud."""
-    if data.resolve().is_relative_to(folder.resolve()):
+    if real(data).is_relative_to(real(folder)):
         raise Refused(
             f"the folder {folder} would hold otpkeep's own data in {data}, which must stay on this device",
             "Choose another folder, or another OTPKEEP_HOME.",
         )
+
+
+def real(path: Path) -> Path:
+    """Return the path without links; one whose links lead in a circle as far as they lead, where `resolve` fails."""
+    return Path(os.path.realpath(path))
 
 
 def _clear_interrupted(folder: Folder, store: Store) -> None:

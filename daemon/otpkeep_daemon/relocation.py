@@ -16,7 +16,7 @@ from typing import Any
 
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Found, Listing, Published, RealFolder, create_folder
-from otpkeep_daemon.home import check_apart
+from otpkeep_daemon.home import check_apart, real
 from otpkeep_daemon.readme import FOLDER_README
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import Store, StoredFile
@@ -40,6 +40,7 @@ class Relocation:
         self._replica = replica
         self._lock = lock
         self._data = data
+        self._known: dict[str, int] = {}
         self._copied: set[bytes] = set()
         self._taken_in = 0
 
@@ -49,8 +50,9 @@ class Relocation:
         Refused if it does not fit, Unreachable if it can't be used: then nothing has changed but for files that were
         copied there. Return {folder, old, moved, files, taken_in, left_behind, old_reachable, local_only}.
         """
-        self._check_place(directory)
-        old = Path(os.fsdecode(self._store.need("folder")))
+        with self._lock:
+            self._check_place(directory)
+            old = Path(os.fsdecode(self._store.need("folder")))
         if _same(old, directory):
             return self._answer(directory, old, moved=False, old_reachable=True)
         trouble = self._engine.run().trouble
@@ -62,16 +64,17 @@ class Relocation:
         return self._answer(directory, old, moved=True, old_reachable=trouble is None) | {"left_behind": left}
 
     def _answer(self, directory: Path, old: Path, *, moved: bool, old_reachable: bool) -> dict[str, Any]:
-        return {
-            "folder": shown_path(directory),
-            "old": shown_path(old),
-            "moved": moved,
-            "files": len(self._store.files()),
-            "taken_in": self._taken_in,
-            "left_behind": 0,
-            "old_reachable": old_reachable,
-            "local_only": self._store.get("folder.local") == b"yes",
-        }
+        with self._lock:
+            return {
+                "folder": shown_path(directory),
+                "old": shown_path(old),
+                "moved": moved,
+                "files": len(self._store.files()),
+                "taken_in": self._taken_in,
+                "left_behind": 0,
+                "old_reachable": old_reachable,
+                "local_only": self._store.get("folder.local") == b"yes",
+            }
 
     def _check_place(self, directory: Path) -> None:
         if not self._engine.publishing:
@@ -80,7 +83,7 @@ class Relocation:
                 "Run `otpkeep backup on` first.",
             )
         check_apart(self._data, directory)
-        inside, local = directory.resolve(), self._data.resolve()
+        inside, local = real(directory), real(self._data)
         if inside.is_relative_to(local) and inside != local / LOCAL_FOLDER:
             raise Refused(
                 f"{shown_path(directory)} is among otpkeep's own data, which must stay on this device",
@@ -89,17 +92,24 @@ class Relocation:
 
     def _left_behind(self) -> int:
         """Return how many files of the old folder could not be taken in, so that they stay behind."""
-        return sum(verdict.verdict in ("pending", "damaged") for verdict in self._store.looked().values())
+        with self._lock:
+            looked = self._store.looked().values()
+        return sum(verdict.verdict in ("pending", "damaged") for verdict in looked)
 
     def _fill(self, directory: Path, switch: Callable[[RealFolder], None]) -> None:
+        with self._lock:
+            folder = RealFolder(directory, self._store.need("tag").decode())
+            self._known = {file.name: file.size for file in self._store.files()}
         create_folder(directory)
-        folder = RealFolder(directory, self._store.need("tag").decode())
         listing = folder.look()
         folder.trust(listing)
         self._refuse_others(folder, listing)
+        folder.clear_temporaries()
         self._take_in(folder, listing)
         folder.write_readme(FOLDER_README)
-        for batch in _batches(self._store.files()):
+        with self._lock:
+            files = self._store.files()
+        for batch in _batches(files):
             self._lock.give_way()
             with self._lock:
                 self._copy(folder, batch)
@@ -111,7 +121,7 @@ class Relocation:
 
     def _refuse_others(self, folder: RealFolder, listing: Listing) -> None:
         """Refuse a folder with files of another vault, or with nothing but such that can't be told yet."""
-        vault = self._store.need("vault")
+        vault = self._replica.keys.keyring.vault
         found = [self._vault_of(folder, file) for file in listing.files]
         if any(other not in (None, vault) for other in found):
             raise Refused(
@@ -128,7 +138,7 @@ class Relocation:
     def _vault_of(self, folder: RealFolder, file: Found) -> bytes | None:
         """Return the vault that a file says it belongs to, None if it says nothing."""
         if self._is_stored(file):
-            return self._store.need("vault")
+            return self._replica.keys.keyring.vault
         data = _read(folder, file.name)
         try:
             return None if data is None else sealing.read_header(data).vault
@@ -136,15 +146,15 @@ class Relocation:
             return None
 
     def _is_stored(self, file: Found) -> bool:
-        stored = self._store.file_named(file.name)
-        return stored is not None and stored.size == file.size
+        return self._known.get(file.name) == file.size
 
     def _take_in(self, folder: RealFolder, listing: Listing) -> None:
         """Read what the store does not hold; slots once more at the end, when the statements that name them are there.
 
         It is stored as not published, so that an interrupted move does not call it missing from the old folder.
         """
-        before = self._store.event_count()
+        with self._lock:
+            before = self._store.event_count()
         names = [file.name for file in listing.files if not self._is_stored(file)]
         slots: list[bytes] = []
         for batch in _batches(names):
@@ -182,7 +192,7 @@ class Relocation:
         with self._store.transaction():
             self._store.put("folder", os.fsencode(folder.path))
             self._store.put("folder.device", str(listing.device).encode())
-            local = folder.path.resolve().is_relative_to(self._data.resolve())
+            local = real(folder.path).is_relative_to(real(self._data))
             self._store.put("folder.local", b"yes" if local else b"no")
             self._store.mark_published([file.hash for file in files])
             self._store.forget_looked(list(self._store.looked()))

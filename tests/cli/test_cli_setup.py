@@ -1,5 +1,7 @@
 """init, recover, and the daemon: from the first device to the second."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,23 @@ def test_init_without_a_folder_says_that_it_is_no_backup(laptop: Device) -> None
     assert Path(result.json["folder"]).is_relative_to(laptop.home)
     assert "not a backup" in result.err
     assert laptop.run("status").ok().json["folder"]["local_only"] is True
+
+
+def test_init_off_a_terminal_names_the_clouds_and_the_command_for_each(laptop: Device, tmp_path: Path) -> None:
+    home = tmp_path / "the home"
+    for place in ("Dropbox", "Firma", ".dropbox"):
+        (home / place).mkdir(parents=True)
+    places = {"personal": {"path": str(home / "Dropbox")}, "business": {"path": str(home / "Firma")}}
+    (home / ".dropbox/info.json").write_text(json.dumps(places))
+    Device(tmp_path / "other", home / "Firma" / "otpkeep").init()
+    env = {"HOME": str(home), "XDG_CONFIG_HOME": None, "XDG_STATE_HOME": None}
+    result = laptop.run("init", env=env).ok()
+    assert result.json.keys() == {"vault", "device", "folder", "recovery_code"}
+    assert f"otpkeep folder '{home}/Dropbox/otpkeep'" in result.err
+    assert f"otpkeep recover '{home}/Firma/otpkeep'" in result.err
+    # and: that command does it
+    laptop.run("folder", home / "Dropbox" / "otpkeep").ok()
+    assert laptop.run("status").ok().json["folder"]["local_only"] is False
 
 
 def test_init_shows_the_recovery_code_once_with_advice(laptop: Device) -> None:
@@ -65,11 +84,54 @@ def test_recover_says_what_gives_codes_and_what_needs_action(laptop: Device, pho
     laptop.add(URI)
     kept = laptop.add(URI.replace("Acme", "Bank").replace("PXP", "PXQ"), "--placeholder")["id"]
     text = phone.run("recover", phone.folder, json=False).ok().out
-    assert "1 account gives codes now." in text
-    assert f"{kept[:8]}  set up again" in text
+    found, _, result = text.partition("This device is")
+    assert "2 accounts, 5 events." in found
+    assert "5 events, the last at " in found
+    assert "Digest: " in found
+    assert "1 account gives codes now." in result
+    assert f"{kept[:8]}  Bank (me): set up again" in result
     assert "set up again" in phone.run("list", json=False).ok().out
     told = phone.run("code", "bank")
     assert (told.code, bool(told.error["hint"])) == (1, True)
+
+
+def test_recover_answers_in_stable_keys_and_nothing_else(laptop: Device, phone: Device) -> None:
+    laptop.init()
+    laptop.add(URI)
+    kept = laptop.add(URI.replace("Acme", "Bank").replace("PXP", "PXQ"), "--placeholder")["id"]
+    answer = phone.recover()
+    assert answer.keys() >= {"added", "changed", "unchanged", "skipped", "ready", "needs_action", "backed_up"}
+    assert answer.keys() >= {"vault", "device", "devices", "waiting_for", "digest"}
+    (action,) = answer["needs_action"]
+    assert (action["id"], action["issuer"], action["name"]) == (kept, "Bank", "me")
+    assert action["reason"].startswith("set up again")
+    assert (answer["backed_up"], answer["waiting_for"]) == (True, [])
+
+
+def test_recover_says_what_is_missing_before_it_ends(laptop: Device, phone: Device, tmp_path: Path) -> None:
+    # given: a folder without one of the first device's files, to which a later one refers, and with a damaged file
+    laptop.init()
+    before = set(laptop.folder.iterdir())
+    laptop.add(URI)
+    (withheld,) = set(laptop.folder.iterdir()) - before
+    laptop.add(URI.replace("Acme", "Bank").replace("PXP", "PXQ"))
+    shutil.copytree(laptop.folder, tmp_path / "part")
+    (tmp_path / "part" / withheld.name).write_bytes(b"")
+    text = phone.run("recover", tmp_path / "part", json=False).ok().out
+    found, _, result = text.partition("This device is")
+    for part in (found, result):
+        assert "Waiting for 1 event of " in part
+    assert "1 file can't be read yet" in found
+    assert "1 account gives codes now." in result
+
+
+def test_the_digest_that_recover_shows_first_is_that_of_a_device_in_step(laptop: Device, phone: Device) -> None:
+    laptop.init()
+    laptop.add(URI)
+    with laptop.daemon():
+        digest = laptop.run("status").ok().json["digest"]
+    text = phone.run("recover", phone.folder, json=False).ok().out
+    assert f"Digest: {digest}." in text.partition("This device is")[0]
 
 
 def test_the_recovery_code_sets_a_new_passphrase(laptop: Device, phone: Device, tmp_path: Path) -> None:

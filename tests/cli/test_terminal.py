@@ -1,15 +1,17 @@
 """What a person sees on a real terminal: a pseudo-terminal that is the program's controlling one."""
 
+import json
 import os
 import re
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from support_cli import TIMEOUT_S, Device, environment
+from support_cli import TIMEOUT_S, Device, environment, run_program
 
 URI = "otpauth://totp/Acme:me?secret=JBSWY3DPEHPK3PXP"
 OWN = "my own long passphrase"
@@ -21,11 +23,11 @@ ON_A_TERMINAL = (sys.executable, "-c", CLAIM + "from otpkeep_cli.main import mai
 class Terminal:
     """One run of the program on a terminal of its own; what it writes is read as it comes."""
 
-    def __init__(self, env: dict[str, str], *words: str) -> None:
+    def __init__(self, env: dict[str, str], *words: str, program: Sequence[str] = ON_A_TERMINAL) -> None:
         self._master, slave = os.openpty()
         self.process = subprocess.Popen(
-            [*ON_A_TERMINAL, *words],
-            env=env | {"TERM": "dumb", "COLUMNS": "120"},
+            [*program, *words],
+            env={"TERM": "dumb", "COLUMNS": "120"} | env,
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -127,3 +129,96 @@ def test_ctrl_c_at_a_prompt_ends_with_130(device: Device, env: dict[str, str]) -
     asked.type("\x03")
     assert asked.end() == 130
     assert "Traceback" not in asked.seen
+
+
+class TestInitOffers:
+    """`init` without --folder, on a terminal, on a machine with two cloud folders and a broken one."""
+
+    @pytest.fixture
+    def home(self, tmp_path: Path, env: dict[str, str]) -> Path:
+        home = tmp_path / "home"
+        for place in ("Dropbox", "Wolke", ".dropbox", ".config/onedrive", ".config/Nextcloud"):
+            (home / place).mkdir(parents=True)
+        info = {"personal": {"path": str(home / "Dropbox")}, "business": {"path": str(home / "gone")}}
+        (home / ".dropbox/info.json").write_text(json.dumps(info))
+        (home / ".config/onedrive/config").write_text('sync_dir = "~/Wolke"\n')
+        (home / ".config/Nextcloud/nextcloud.cfg").write_bytes(b"[Accounts]\n\0")
+        for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+            env.pop(variable, None)
+        env["HOME"] = str(home)
+        return home
+
+    def folder(self, env: dict[str, str]) -> str:
+        path: str = run_program(["folder", "--json"], env).ok().json["folder"]
+        return path
+
+    def test_the_chosen_cloud_folder_gets_a_subfolder(self, home: Path, env: dict[str, str]) -> None:
+        init = Terminal(env, "init").expect("Number: ").type("2").expect("Press Enter").type("")
+        assert init.end() == 0
+        assert f"1  Dropbox: {home}/Dropbox/otpkeep" in init.seen
+        assert f"found by personal in {home}/.dropbox/info.json" in init.seen
+        assert f"2  OneDrive: {home}/Wolke/otpkeep" in init.seen
+        assert f"Dropbox {home}/gone: it does not exist" in init.seen
+        assert "Nextcloud" in init.seen
+        assert "its configuration can't be used: it is not text" in init.seen
+        assert "otpkeep folder DIR" not in init.seen
+        assert self.folder(env) == f"{home}/Wolke/otpkeep"
+        assert list((home / "Wolke/otpkeep").glob("*.otpk"))
+        assert list((home / "Dropbox").iterdir()) == []
+
+    def test_a_plain_local_folder_is_called_no_backup(self, home: Path, device: Device, env: dict[str, str]) -> None:
+        init = Terminal(env, "init").expect("3  A plain local folder").expect("not a backup").expect("Number: ")
+        init.type("3").expect("Press Enter").type("").expect("not a backup")
+        assert init.end() == 0
+        assert self.folder(env) == f"{device.home}/folder"
+
+    def test_another_path_is_typed_and_slips_are_asked_again(self, home: Path, env: dict[str, str]) -> None:
+        init = Terminal(env, "init").expect("4  Another path").expect("Number: ").type("5").expect("from 1 to 4")
+        init.expect("Number: ").type("Dropbox").expect("from 1 to 4").expect("Number: ").type("4")
+        init.expect("Path of the folder: ").type("~/somewhere/else").expect("Press Enter").type("")
+        assert init.end() == 0
+        assert self.folder(env) == f"{home}/somewhere/else"
+
+    def test_nothing_chosen_changes_nothing(self, home: Path, device: Device, env: dict[str, str]) -> None:
+        assert Terminal(env, "init").expect("Number: ").type("").expect("Nothing was changed").end() == 2
+        assert Terminal(env, "init").expect("Number: ").type("\x04").end() == 2
+        assert Terminal(env, "init").expect("Number: ").type("\x03").end() == 130
+        assert not (device.home / "store.sqlite3").exists()
+        assert list((home / "Dropbox").iterdir()) == []
+
+    def test_a_vault_in_the_offered_subfolder_is_said_and_init_refuses(
+        self, home: Path, env: dict[str, str], tmp_path: Path
+    ) -> None:
+        Device(tmp_path / "other", home / "Dropbox/otpkeep").init()
+        init = Terminal(env, "init").expect(f"otpkeep recover {home}/Dropbox/otpkeep").expect("Number: ").type("1")
+        init.expect("already holds a vault").expect(f"otpkeep recover {home}/Dropbox/otpkeep")
+        assert init.end() == 1
+
+    def test_a_device_that_is_set_up_is_asked_nothing(self, home: Path, device: Device, env: dict[str, str]) -> None:
+        device.init()
+        init = Terminal(env, "init").expect("already set up")
+        assert init.end() == 1
+        assert "Number" not in init.seen
+
+    def test_a_machine_without_clouds_says_so(self, tmp_path: Path, env: dict[str, str]) -> None:
+        (tmp_path / "empty").mkdir()
+        init = Terminal(env | {"HOME": str(tmp_path / "empty")}, "init").expect("No cloud folder was found")
+        assert init.expect("1  A plain local folder").expect("Number: ").type("").end() == 2
+
+    def test_under_json_nobody_is_asked(self, home: Path, device: Device, env: dict[str, str]) -> None:
+        env["OTPKEEP_NEW_PASSPHRASE_FILE"] = str(device.passphrase_file)
+        init = Terminal(env, "init", "--json")
+        assert init.end() == 0
+        assert "Number" not in init.seen
+        assert f"otpkeep folder {home}/Dropbox/otpkeep" in init.seen
+
+
+def test_a_bar_counts_the_files_that_are_read_while_recovering_and_goes_away(device: Device, tmp_path: Path) -> None:
+    device.init()
+    phone = Device(tmp_path / "phone", device.folder)
+    # given: a program for which everything takes too long
+    impatient = CLAIM + "from otpkeep_cli import main, progress; progress._PATIENCE_S = -1.0; main.main()"
+    words = [sys.executable, "-c", impatient]
+    recover = Terminal(phone.env | {"TERM": "xterm"}, "recover", str(device.folder), program=words)
+    recover.expect("Reading files").expect("This folder holds vault").expect("0 accounts give codes now")
+    assert recover.end() == 0

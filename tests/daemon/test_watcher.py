@@ -156,6 +156,27 @@ def test_a_directory_exchanged_for_another_is_watched_instead(directory: Path, w
     assert hints.came()
 
 
+def test_another_directory_is_watched_at_once_and_the_old_one_no_more(
+    tmp_path: Path, directory: Path, watcher: Watcher, hints: Hints
+) -> None:
+    (tmp_path / "new").mkdir()
+    watcher.watch(tmp_path / "new")
+    (directory / NAME).write_bytes(b"old")
+    assert not hints.came(QUIET_S)
+    (tmp_path / "new" / NAME).write_bytes(b"new")
+    assert hints.came()
+
+
+def test_a_directory_named_before_the_start_is_the_one_watched(tmp_path: Path, directory: Path, hints: Hints) -> None:
+    watcher = Watcher(tmp_path / "gone", hints)
+    watcher.watch(directory)
+    assert not watcher.armed
+    watcher.start()
+    (directory / NAME).write_bytes(b"new")
+    assert hints.came()
+    watcher.stop()
+
+
 def test_rearming_what_is_well_changes_nothing(directory: Path, watcher: Watcher, hints: Hints) -> None:
     before = threading.enumerate()
     watcher.rearm()
