@@ -10,7 +10,7 @@ Memory follows the store and never runs ahead of it: nothing is folded before it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from otpkeep_daemon.archive import Archive
@@ -61,8 +61,15 @@ class Replica:
 
     # own edits
 
-    def commit(self, drafts: Sequence[Draft], secrets: Mapping[bytes, bytes | None] | None = None) -> list[Event]:
+    def commit(
+        self,
+        drafts: Sequence[Draft],
+        secrets: Mapping[bytes, bytes | None] | None = None,
+        also: Callable[[], None] = lambda: None,
+    ) -> list[Event]:
         """Record this device's edits; when this returns they are durable. `secrets` are placeholders' local values.
+
+        `also` writes to the store what must be recorded with them or not at all.
 
         Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
         """
@@ -72,6 +79,7 @@ class Replica:
             for batch in _batches([(envelope, body) for envelope, body, _ in composed]):
                 self._store_run(author, batch, composed)
             self.keep_locals(secrets or {})
+            also()
         self.keys = replace(self.keys, author=author)
         made = [event for _, _, event in composed]
         self._absorb(made)

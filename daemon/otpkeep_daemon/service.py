@@ -11,15 +11,16 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
-from otpkeep_daemon.database import translated
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.keys import Keys, Surroundings
-from otpkeep_daemon.own_vault import WRITTEN, OwnVault
+from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.reviewing import Reviewing
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
-from otpkeep_protocol.errors import OtpkeepError
+from otpkeep_daemon.watched import Watched
+from otpkeep_daemon.watching import Watching
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
 
@@ -31,7 +32,8 @@ MOST_SLOTS = 1024
 class Service:
     """What the operations work with.
 
-    `changed` is called after each edit, `unlocked` when the keys have come to stay; `jobs` tells of the scheduler.
+    `changed` is called after each edit, `unlocked` when the keys have come to stay, `files_changed` when other files
+    are watched than before; `jobs` tells of the scheduler.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -48,6 +50,7 @@ class Service:
         self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None
         self.unlocked: Callable[[], None] = lambda: None
+        self.files_changed: Callable[[], None] = lambda: None
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
@@ -56,7 +59,16 @@ class Service:
         self.own_vault = own_vault
         self.around = around
         self.pid = pid
-        self.own_vault_trouble: OtpkeepError | None = None
+        self.watched = Watched(
+            store,
+            own_vault.path,
+            around=around,
+            lock=self.lock,
+            accounts=lambda: self.accounts,
+            publish=self.back_up,
+        )
+        self.watching = Watching(self.watched)
+        self.reviewing = Reviewing(self.watched, self.watching)
 
     # keys
 
@@ -85,22 +97,13 @@ class Service:
         finally:
             self.store.close()
 
-    def write_own_vault(self) -> None:
-        """Bring the own vault file up to date, if it is not. A disk that refuses is a problem in `status`."""
-        try:
-            self._write_own_vault()
-            self.own_vault_trouble = None
-        except OtpkeepError as trouble:
-            self.own_vault_trouble = trouble
+    def look_at_files(self) -> bool:
+        """Take in what other programs changed in watched files; return whether to look again soon."""
+        return self.watching.look()
 
-    def _write_own_vault(self) -> None:
-        with self.lock, translated("the store can't be read now; nothing is lost"):
-            if self.accounts is None or not self.own_vault.stale(self.accounts):
-                return
-            draft = self.own_vault.gather(self.accounts)
-        self.own_vault.write(draft)
-        with self.lock, self.store.transaction():
-            self.store.put(WRITTEN, draft.version)
+    def write_files(self) -> None:
+        """Bring the own vault file and the two-way files up to date. What can't be done is a problem in `status`."""
+        self.watching.write_back()
 
     @property
     def open(self) -> Accounts:

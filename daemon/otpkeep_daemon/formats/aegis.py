@@ -8,8 +8,10 @@ the file around them.
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from otpkeep_daemon.formats import aegis_crypto
 from otpkeep_daemon.formats.aegis_crypto import NONCE, Random
@@ -60,22 +62,38 @@ def read_with_key(data: bytes, key: bytes | None) -> Parsed:
     return read_db(name, _content(outer, header, key))
 
 
-def rewrite(
-    data: bytes, key: bytes | None, change: Rewrite, random: Random, *, slot: Mapping[str, object] | None = None
-) -> bytes:
-    """Return the file with `change` made, under the same key and slots; with `slot`, under that one alone.
+@dataclass(frozen=True, slots=True)
+class Under:
+    """The master key (32 bytes) and the one password slot that a file is to be encrypted under."""
 
-    What `change` does not name stays, unknown keys included. The accounts must be ones that Aegis can hold.
+    key: bytes = field(repr=False)
+    slot: Mapping[str, object] = field(repr=False)
+
+
+def rewrite(data: bytes, key: bytes | None, change: Rewrite, under: Under | None = None) -> bytes:
+    """Return the file with `change` made, under the same key and slots as it was, or as `under` says.
+
+    What `change` does not name stays, unknown keys included. The accounts must be ones that Aegis can hold. The nonce
+    is made of key and content, so that two devices which change a synced file alike write equal bytes, and no other
+    content gets the same one.
     """
     outer, header = _outer(data)
     db = rewrite_db(_content(outer, header, key), change)
-    if _is_plain(header) or key is None:
+    if under is None and key is None:
         return _dump({**outer, "db": db}, 4)
-    nonce = random(NONCE)
-    sealed, tag = aegis_crypto.seal(key, nonce, _dump(db, None))
-    slots = header.get("slots") if slot is None else [aegis_crypto.slot_header(slot)]
+    new_key = under.key if under is not None else key
+    assert new_key is not None
+    plain = _dump(db, None)
+    nonce = hmac.digest(new_key, b"otpkeep/v1/aegis-nonce" + plain, "sha256")[:NONCE]
+    sealed, tag = aegis_crypto.seal(new_key, nonce, plain)
+    slots = header.get("slots") if under is None else [aegis_crypto.slot_header(under.slot)]
     sealed_header = {**header, "slots": slots, "params": {"nonce": nonce.hex(), "tag": tag.hex()}}
     return _dump({**outer, "header": sealed_header, "db": base64.b64encode(sealed).decode()}, 4)
+
+
+def is_under(data: bytes, slot: Mapping[str, object]) -> bool:
+    """Tell whether a file is encrypted with this password slot and no other."""
+    return _outer(data)[1].get("slots") == [aegis_crypto.slot_header(slot)]
 
 
 def _outer(data: bytes) -> tuple[Mapping[str, object], Mapping[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from otpkeep_daemon.formats import aegis, otpauth, otpauth_rewrite
@@ -101,13 +101,11 @@ def open_file(data: bytes, *, passphrase: Ask | None, keys: Sequence[bytes] = ()
     return Opened(aegis.read_with_key(data, key_of_file), key_of_file)
 
 
-def rewrite(
-    data: bytes, opened: Opened, change: Rewrite, random: Random, *, slot: Mapping[str, object] | None = None
-) -> bytes:
-    """Return the file with `change` made, and everything else in it as it was; `slot` is for the own vault file."""
+def rewrite(data: bytes, opened: Opened, change: Rewrite, under: aegis.Under | None = None) -> bytes:
+    """Return the file with `change` made, and everything else in it as it was; `under` is for the own vault file."""
     if opened.parsed.format == "otpauth":
         return otpauth_rewrite.rewrite(data, change)
-    return aegis.rewrite(data, opened.key, change, random, slot=slot)
+    return aegis.rewrite(data, opened.key, change, under)
 
 
 def as_held(format: str, account_id: bytes, account: Account) -> Account | None:  # noqa: A002  # as above
