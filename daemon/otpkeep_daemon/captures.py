@@ -114,7 +114,8 @@ class Capture:
         drafts = [draft for draft in decision.drafts if self._is_allowed(draft)]
         known = {item.label: item for item in decision.items}
         now = tuple(known.get(item.label) or replace(item, account=made.became.get(item.label)) for item in items)
-        past = (*(d for d in before.past if d != (digest := capture.digest_of(now))), digest)[-PAST:]
+        digest = capture.digest_of(now)
+        past = (*(one for one in before.past if one != digest), digest)[-PAST:]
         edited = dict.fromkeys([*decision.edited, *made.changed])
         return Captured(
             (*drafts, *made.drafts),
