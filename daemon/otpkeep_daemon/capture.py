@@ -47,11 +47,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A field that the file changed: when (ms), of which account, from and to what (digests)."""
+    """A field that the file changed: when (ms), which of which account, and the change and its reverse (digests)."""
 
     wall: int
     place: bytes
     change: bytes
+    back: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ def decide(
     if not concurrent:
         drafts += [_delete(item.account) for item in _leaving(changes.gone, kept, here)]
     items = tuple(replace(after, account=before.account) for before, after in changes.pairs)
-    recent = _recent(held.flips, wall)
+    recent = _recent(held.flips, flips, wall)
     made = Decision(tuple(drafts), changes.fresh, items, (*recent, *flips))
     reason = None if accepted else _reason(held, now, made, changes=changes, flips=flips, skipped=skipped)
     return replace(made, reason=reason)
@@ -267,12 +268,15 @@ def _raised(before: Item, after: Item, shown: View) -> list[Draft]:
 
 
 def _flip(wall: int, account: bytes, name: str, old: Any, new: Any) -> Flip:
-    change = sha256(_encoded(name, old), b"\0", _encoded(name, new))
-    return Flip(wall, sha256(account, name.encode()), change)
+    one, other = _encoded(name, old), _encoded(name, new)
+    return Flip(wall, sha256(account, name.encode()), sha256(one, b"\0", other), sha256(other, b"\0", one))
 
 
-def _recent(flips: Sequence[Flip], wall: int) -> list[Flip]:
-    return [flip for flip in flips if abs(wall - flip.wall) <= FLIP_WINDOW_MS]
+def _recent(flips: Sequence[Flip], now: Sequence[Flip], wall: int) -> list[Flip]:
+    """Return the flips of the last hour, less those that this very program takes back: that is one hand, not two."""
+    taken_back = {(flip.place, flip.back) for flip in now}
+    recent = [flip for flip in flips if abs(wall - flip.wall) <= FLIP_WINDOW_MS]
+    return [flip for flip in recent if (flip.place, flip.change) not in taken_back]
 
 
 def _reason(
@@ -297,7 +301,7 @@ def _reason(
 def encode(held: Held) -> bytes:
     """Return what a file last held as bytes; they contain secrets, and must be sealed."""
     items = [[i.label, list(i.identity) if i.identity else None, dict(i.fields), i.account] for i in held.items]
-    flips = [[flip.wall, flip.place, flip.change] for flip in held.flips]
+    flips = [[flip.wall, flip.place, flip.change, flip.back] for flip in held.flips]
     return wire.encode({"items": items, "skipped": held.skipped, "past": list(held.past), "flips": flips})
 
 

@@ -103,7 +103,8 @@ class Capture:
         )
         rule = Revive.NEVER if held is None and not accepted else Revive.NEWS if concurrent else Revive.ALWAYS
         fresh = [item for item in decision.fresh if capture.secret_of(item) not in secret]
-        made = Import(self._accounts, placeholder=False, revive=rule, captured=True, own_ids=own).plan(
+        taken = {item.account for item in decision.items if item.account is not None}
+        made = Import(self._accounts, placeholder=False, revive=rule, captured=True, own_ids=own, taken=taken).plan(
             [{"fields": i.fields, "identity": i.identity, "label": i.label} for i in fresh]
         )
         return self._captured(before, decision, made, items, skipped)

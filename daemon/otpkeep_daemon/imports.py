@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hmac
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,7 +57,7 @@ class Import:
     """One import into one replica. `plan` decides everything; committing its drafts is the caller's.
 
     With `captured` the entries come from a watched file, which never touches a placeholder; with `own_ids` an entry's
-    own id is the account's, as in the own vault file.
+    own id is the account's, as in the own vault file. Accounts that are `taken` have an entry in the file already.
     """
 
     def __init__(
@@ -68,11 +68,13 @@ class Import:
         revive: Revive = Revive.ALWAYS,
         captured: bool = False,
         own_ids: bool = False,
+        taken: Set[bytes] = frozenset(),
     ) -> None:
         self._accounts = accounts
         self._rule = revive
         self._captured = captured
         self._own_ids = own_ids
+        self._taken = taken
         self._replica = accounts.replica
         self._placeholder = placeholder
         self._made = Imported()
@@ -99,7 +101,7 @@ class Import:
         found: dict[bytes, list[bytes]] = {}
         for shown in self._alive.values():
             otp = self._accounts.otp(shown)
-            if otp is not None:
+            if otp is not None and shown.account not in self._taken:
                 found.setdefault(sha256(otp.secret), []).append(shown.account)
         return found
 

@@ -28,7 +28,7 @@ _PROMPT = "Password of the file: "
 @click.option("--passphrase-file", type=FILE, help="File that holds the password of the watched file.")
 @click.pass_obj
 def watch(screen: Screen, *, file: str | None, wanted: str | None, two_way: bool, passphrase_file: str | None) -> None:
-    """Import FILE, and take in whatever changes there; without FILE list."""
+    """Import FILE and follow its changes; without FILE list."""
     if file is None:
         if wanted or two_way or passphrase_file:
             raise Usage("These options go with a FILE only.", "See: otpkeep watch --help")
