@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -189,65 +190,81 @@ def _opens(path: Path, device: Device) -> bool:
 # killed while it writes
 
 
+class Ordeal:
+    """A device with a two-way file, of which every kill gets a copy in the same place; `wrong` is what it found."""
+
+    def __init__(self, root: Path) -> None:
+        self.place, self.kept, self.log = root / "place", root / "kept", root / "calls.txt"
+        self.device = Device(self.place / "alpha", self.place / "folder")
+        self.device.init()
+        (self.place / "apps").mkdir()
+        self.file = AegisFile(self.place / "apps" / "aegis.json", entries=3)
+        self.device.run("watch", self.file.path, "--two-way").ok()
+        self.account = next(row["id"] for row in listed(self.device) if row["name"] == "name0")
+        shutil.copytree(self.place, self.kept)
+        self.kills = self.written = 0
+        self.wrong: list[object] = []
+
+    def places(self) -> list[tuple[str, int]]:
+        """Return each system call of an undisturbed edit and write-back: its name, and its number among its kind."""
+        assert _edit_traced(self, []) == 0
+        lines = [line.split(maxsplit=1)[1] for line in self.log.read_text().splitlines()]
+        totals = {call: sum(line.startswith(f"{call}(") for line in lines) for call in STEPS}
+        return [(call, at) for call, total in totals.items() for at in range(1, total + 1)]
+
+    def kill(self, call: str, at: int) -> None:
+        shutil.rmtree(self.place)
+        shutil.copytree(self.kept, self.place)
+        if _edit_traced(self, ["-e", f"inject={call}:signal=SIGKILL:when={at}"]) != -9:
+            return
+        self.kills += 1
+        self.written += self.file.entry(name="name0")["note"] == "from here"
+        # when: the other program goes on before otpkeep has recovered
+        self.file.change(lambda entries: entries[1].update(note="from there"))
+        notes = {row["name"]: row["note"] for row in listed(self.device)}
+        edits = [fields for kind, fields in events(self.device) if kind != "account.add"]
+        # then: its edit is one event; ours is there, or was never acknowledged, and is never undone
+        ours = "from here" if len(edits) == 2 else ""
+        found = [edits, notes, self.file.entry(name="name0")["note"], self.file.entry(name="name1")["note"]]
+        wanted = [
+            [["note"]] * (2 if ours else 1),
+            {"name0": ours, "name1": "from there", "name2": ""},
+            ours,
+            "from there",
+        ]
+        litter = [path.name for path in self.file.path.parent.iterdir() if path != self.file.path]
+        if found != wanted or litter:
+            self.wrong.append((call, at, found, litter))
+
+
 def test_a_write_back_that_was_killed_makes_no_event_and_loses_none(tmp_path: Path) -> None:
     need("strace")
-    # given: a device in a place of its own, which every ordeal gets a copy of, under the same path for its process
-    origin = tmp_path / "origin"
-    device = Device(origin / "alpha", origin / "folder")
-    device.init()
-    (origin / "apps").mkdir()
-    file = AegisFile(origin / "apps" / "aegis.json", entries=3)
-    device.run("watch", file.path, "--two-way").ok()
-    account = next(row["id"] for row in listed(device) if row["name"] == "name0")
-    kept = tmp_path / "kept"
-    shutil.copytree(origin, kept)
-    total = _count_calls(device, account)
-    places = [(call, at) for call, calls in total.items() for at in range(1, calls + 1)]
+    ordeals = [Ordeal(tmp_path / name) for name in "ab"]
+    places = ordeals[0].places()
     assert {"renameat2", "fdatasync", "fsync"} <= {call for call, _ in places}
-    exchanged = 0
-    for call, at in places:
-        shutil.rmtree(origin)
-        shutil.copytree(kept, origin)
-        if _run_traced(device, account, ["-e", f"inject={call}:signal=SIGKILL:when={at}"]) != -9:
-            continue
-        exchanged += file.entry(name="name0")["note"] == "from here"
-        # when: the other program goes on before otpkeep has recovered
-        file.change(lambda entries: entries[1].update(note="from there"))
-        found = events_after(device)
-        # then: its edit is one event, and ours is there or was never acknowledged, but is never undone
-        assert found in ([["note"]], [["note"], ["note"]]), (call, at, found)
-        notes = {row["name"]: row["note"] for row in listed(device)}
-        ours = "from here" if len(found) == 2 else ""
-        assert notes == {"name0": ours, "name1": "from there", "name2": ""}, (call, at)
-        assert file.entry(name="name0")["note"] == ours, (call, at)
-        assert file.entry(name="name1")["note"] == "from there", (call, at)
-        assert [p.name for p in file.path.parent.iterdir()] == ["aegis.json"], (call, at)
-    assert exchanged, "it was never killed between writing and recording"
+
+    def run(ordeal: Ordeal, mine: list[tuple[str, int]]) -> None:
+        for call, at in mine:
+            ordeal.kill(call, at)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(run, ordeal, places[n::2]) for n, ordeal in enumerate(ordeals)]:
+            done.result()
+    assert [wrong for ordeal in ordeals for wrong in ordeal.wrong] == []
+    # and: it was killed at nearly each of them, and between writing and recording, too
+    assert sum(ordeal.kills for ordeal in ordeals) > 0.8 * len(places)
+    assert sum(ordeal.written for ordeal in ordeals) >= 3
 
 
-def events_after(device: Device) -> list[list[str]]:
-    """Return the fields of the edits since the import."""
-    return [fields for kind, fields in events(device) if kind != "account.add"]
-
-
-def _run_traced(device: Device, account: str, fault: list[str], log: Path | None = None) -> int:
+def _edit_traced(ordeal: Ordeal, fault: list[str]) -> int:
     """Edit an account in a process of its own, which then writes the file back; return how it ended."""
-    strace = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(log or "/dev/null"), "-e", f"trace={','.join(STEPS)}"]
+    strace = ["strace", "-f", "-qq", "-o", str(ordeal.log), "-e", f"trace={','.join(STEPS)}"]
     done = subprocess.run(
-        [*strace, *fault, *PROGRAM, "edit", account, "--note", "from here"],
-        env=device.env,
+        [*strace, *fault, *PROGRAM, "edit", ordeal.account, "--note", "from here"],
+        env=ordeal.device.env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=120,
         check=False,
     )
     return done.returncode
-
-
-def _count_calls(device: Device, account: str) -> dict[str, int]:
-    """Return how often an undisturbed run makes each call."""
-    log = device.home.parent.parent / "calls.txt"
-    assert _run_traced(device, account, [], log) == 0
-    lines = [line.split(maxsplit=1)[1] for line in log.read_text().splitlines()]
-    found = {call: sum(line.startswith(f"{call}(") for line in lines) for call in STEPS}
-    return {call: count for call, count in found.items() if count}
