@@ -223,6 +223,7 @@ class Device:
             self.store.put("vault", self.ring.vault)
             self.store.put("device", keys.author.device)
             self.store.put("label", self.label.encode())
+            self.store.put("tag", b"ab12")
             self.store.put("folder.device", str(self.folder.device).encode())
             device_secrets.keep_secrets(self.store, self.ring, keys, self.random(32))
 

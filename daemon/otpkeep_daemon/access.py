@@ -20,7 +20,7 @@ from otpkeep_protocol.errors import Busy, Locked, Malformed, Refused
 
 TIMEOUT_S = 30.0
 LONG_S = 3600.0
-LONG_OPERATIONS = frozenset({"import", "verify", "backup", "move"})
+LONG_OPERATIONS = frozenset({"import", "verify", "backup", "move", "compact", "restore", "watch", "review"})
 FRESH_S = 5.0
 """How long an open connection is trusted to be still waited for; the daemon hangs up after 30 s."""
 

@@ -174,6 +174,10 @@ class Accounts:
                     "Have the site give you a new secret for the placeholder.",
                 )
 
+    def placeholder_digests(self) -> set[bytes]:
+        """Return a digest (SHA-256) of each secret that must not leave this device."""
+        return set(self._local_digests().values())
+
     def _local_digests(self) -> dict[bytes, bytes]:
         """Return a digest of the secret of each living placeholder that this device enrolled."""
         if self._digests is None or self._digests[0] != self.replica.secrets_version:

@@ -54,8 +54,9 @@ def serve_alone(
 ) -> Iterator[Call | None]:
     """Yield the service's operations, unlocked if `keys`, or None if a daemon has started to serve meanwhile.
 
-    Before a command that works with accounts it looks at the folder once, since nobody has; after it, it brings the own
-    vault file up to date. What is there to report on the folder finds it as it is.
+    Before a command that works with accounts it looks at the folder and the watched files once, since nobody has; after
+    it, it brings the own vault file and the two-way files up to date. What is there to report on the folder finds it as
+    it is.
     """
     logging.basicConfig(level=logging.WARNING, format="otpkeep: %(message)s")
     paths.prepare()
@@ -68,8 +69,9 @@ def serve_alone(
         if keys:
             ring = device.open_slots(service.slot_files(), passphrase)
             service.unlock(device.unlock(service.store, ring))
+        service.look_at_files()
         yield lambda op, args: _call(service, op, args)
-        service.write_own_vault()
+        service.write_files()
     finally:
         service.close()
 

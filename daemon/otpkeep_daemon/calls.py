@@ -8,7 +8,17 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.database import translated
-from otpkeep_daemon.operations import accounts, compaction, folders, history, locking, transfer, travel, upkeep
+from otpkeep_daemon.operations import (
+    accounts,
+    compaction,
+    folders,
+    history,
+    locking,
+    transfer,
+    travel,
+    upkeep,
+    watching,
+)
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import Locked, Usage
 from otpkeep_protocol.keyring import Keyring
@@ -39,6 +49,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "restore": Operation(travel.restore),
     "import": Operation(transfer.import_entries),
     "export": Operation(transfer.export),
+    "watch": Operation(watching.watch, needs_key=False, locks_itself=True),
+    "unwatch": Operation(watching.unwatch, needs_key=False, locks_itself=True),
+    "review": Operation(watching.review, needs_key=False, locks_itself=True),
     "devices": Operation(upkeep.devices),
     "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
     "backup": Operation(upkeep.backup, needs_key=False),

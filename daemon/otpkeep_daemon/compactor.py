@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
-from otpkeep_daemon.replica import Replacement, Replica
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import active_devices
 from otpkeep_protocol import compaction, content
 from otpkeep_protocol.compaction import Leaving, Segment
@@ -81,9 +81,15 @@ class Compactor:
 
     def _merge(self, groups: Sequence[tuple[Segment, ...]]) -> None:
         """Write each group as one file, and say so by a pack event."""
-        if groups:
-            merged = [Replacement(group, self._merged(group)) for group in groups]
-            self._replica.commit([_pack(replacement) for replacement in merged], merged=merged)
+        if not groups:
+            return
+        merged = [(group, self._merged(group)) for group in groups]
+
+        def replace_runs() -> None:
+            for group, data in merged:
+                self._replica.replace_runs(group, data)
+
+        self._replica.commit([_pack(group, data) for group, data in merged], also=replace_runs)
 
     def _merged(self, group: Sequence[Segment]) -> bytes:
         """Return the sealed file of a group, once it has proved to be what others will accept."""
@@ -160,6 +166,6 @@ class Compactor:
         return data is not None and sha256(data) == digest
 
 
-def _pack(replacement: Replacement) -> Draft:
-    replaced = sorted(segment.file for segment in replacement.segments)
-    return Draft("pack", extra={"replaced": replaced, "file": sha256(replacement.data)})
+def _pack(group: Sequence[Segment], data: bytes) -> Draft:
+    replaced = sorted(segment.file for segment in group)
+    return Draft("pack", extra={"replaced": replaced, "file": sha256(data)})

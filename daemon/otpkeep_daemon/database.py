@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from otpkeep_daemon.lock import WriterLock
 from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, UnknownVersion
@@ -68,6 +69,27 @@ CREATE TABLE looked (
     content TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE locals (account BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE watches (
+    path BLOB PRIMARY KEY,
+    format TEXT NOT NULL,
+    two_way INTEGER NOT NULL,
+    password BLOB,
+    content BLOB,
+    held BLOB NOT NULL,
+    version INTEGER,
+    last_read INTEGER,
+    pending BLOB,
+    pending_held BLOB,
+    temporary TEXT
+) WITHOUT ROWID;
+CREATE TABLE holds (
+    id TEXT PRIMARY KEY,
+    path BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    content BLOB NOT NULL,
+    accounts TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE copies (path BLOB PRIMARY KEY, watched BLOB NOT NULL, content BLOB NOT NULL, base BLOB) WITHOUT ROWID;
 """
 
 
@@ -132,6 +154,14 @@ class Database:
             except BaseException:
                 self._roll_back()
                 raise
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, for rooms that keep tables of their own."""
+        return self._db.execute(query, values).fetchall()
+
+    def change(self, statement: str, *values: Any) -> None:
+        """Change a table of such a room, inside a transaction."""
+        self._db.execute(statement, values)
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

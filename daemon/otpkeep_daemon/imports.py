@@ -6,9 +6,10 @@ nor does an older one of which this vault has seen the values. A counter is only
 
 from __future__ import annotations
 
+import enum
 import hmac
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from otpkeep_daemon.accounts import Accounts, edit_draft
 from otpkeep_protocol import wire
 from otpkeep_protocol.account import Account, Otp
 from otpkeep_protocol.errors import OtpkeepError
-from otpkeep_protocol.events import Draft
+from otpkeep_protocol.events import Draft, Event
 from otpkeep_protocol.ids import imported_id, sha256
 from otpkeep_protocol.state import comparable, same
 from otpkeep_protocol.view import View
@@ -32,6 +33,10 @@ class Imported:
     changed: list[bytes] = field(default_factory=list)
     unchanged: list[bytes] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
+    became: dict[str, bytes] = field(default_factory=dict)
+    """The account that each entry stands for, by its label, whether anything changed or not."""
+    left_deleted: list[bytes] = field(default_factory=list)
+    """Accounts of entries that were deleted here and, under the rule of this import, stay so."""
 
     @property
     def all(self) -> list[bytes]:
@@ -39,11 +44,37 @@ class Imported:
         return list(dict.fromkeys([*self.added, *self.changed, *self.unchanged]))
 
 
-class Import:
-    """One import into one replica. `plan` decides everything; committing its drafts is the caller's."""
+class Revive(enum.Enum):
+    """What becomes of an entry whose account was deleted here."""
 
-    def __init__(self, accounts: Accounts, *, placeholder: bool) -> None:
+    ALWAYS = "always"
+    NEWS = "news"
+    """It lives again only with a value that it never had: another version of a file is no wish to have it back."""
+    NEVER = "never"
+
+
+class Import:
+    """One import into one replica. `plan` decides everything; committing its drafts is the caller's.
+
+    With `captured` the entries come from a watched file, which never touches a placeholder; with `own_ids` an entry's
+    own id is the account's, as in the own vault file. Accounts that are `taken` have an entry in the file already.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        *,
+        placeholder: bool,
+        revive: Revive = Revive.ALWAYS,
+        captured: bool = False,
+        own_ids: bool = False,
+        taken: Set[bytes] = frozenset(),
+    ) -> None:
         self._accounts = accounts
+        self._rule = revive
+        self._captured = captured
+        self._own_ids = own_ids
+        self._taken = taken
         self._replica = accounts.replica
         self._placeholder = placeholder
         self._made = Imported()
@@ -70,7 +101,7 @@ class Import:
         found: dict[bytes, list[bytes]] = {}
         for shown in self._alive.values():
             otp = self._accounts.otp(shown)
-            if otp is not None:
+            if otp is not None and shown.account not in self._taken:
                 found.setdefault(sha256(otp.secret), []).append(shown.account)
         return found
 
@@ -79,18 +110,29 @@ class Import:
         otp = Otp.from_wire(fields["otp"])
         candidates = self._candidates(entry, fields)
         match = next((c for c in candidates if c in self._alive), None) or self._same_secret(otp, fields)
+        revived = next((c for c in candidates if c in self._deleted), None)
+        shown = self._alive[match] if match is not None else self._deleted.get(revived or b"")
+        if self._captured and shown is not None and self._accounts.is_placeholder(shown):
+            raise OtpkeepError("it is a placeholder, which a watched file can't change")
+        self._made.became[entry["label"]] = match or revived or candidates[0]
         if (match or candidates[0]) in self._met:
             self._made.skipped.append({"entry": entry["label"], "reason": "the file holds this account twice"})
             return
         self._met.add(match or candidates[0])
         if match is not None:
             self._merge(self._alive[match], fields, otp)
-            return
-        revived = next((c for c in candidates if c in self._deleted), None)
-        if revived is not None:
+        elif revived is None:
+            self._add(candidates[0], fields)
+        elif self._is_revived(self._deleted[revived], fields):
             self._revive(self._deleted[revived], fields, otp)
         else:
-            self._add(candidates[0], fields)
+            self._made.left_deleted.append(revived)
+
+    def _is_revived(self, shown: View, fields: Mapping[str, Any]) -> bool:
+        if self._rule is not Revive.NEWS:
+            return self._rule is Revive.ALWAYS
+        had = had_by(self._replica.archive.log(shown.account))
+        return any(wire.encode(comparable(name, value)) not in had.get(name, ()) for name, value in fields.items())
 
     def _candidates(self, entry: Mapping[str, Any], fields: Mapping[str, Any]) -> list[bytes]:
         """Return the ids that this entry may have here: the one every device gives it, and its own if it is ours."""
@@ -98,7 +140,8 @@ class Import:
         identity = entry["identity"]
         if identity is not None:
             own = _account_id(identity[1])
-            return [imported_id(id_key, list(identity)), *([own] if own is not None else [])]
+            found = [imported_id(id_key, list(identity)), *([own] if own is not None else [])]
+            return found[::-1] if self._own_ids else found
         what = [sha256(wire.encode(comparable("otp", fields["otp"]))), fields.get("issuer", ""), fields.get("name", "")]
         key = sha256(wire.encode(what))
         self._equal_entries[key] += 1
@@ -142,7 +185,11 @@ class Import:
             raise OtpkeepError("it is here already as an account whose secret was backed up")
         else:
             self._accounts.guard(otp.secret)
-        had = self._had(shown.account) if any(not same(shown.values, n, v) for n, v in fields.items()) else {}
+        had = (
+            had_by(self._replica.archive.log(shown.account))
+            if any(not same(shown.values, n, v) for n, v in fields.items())
+            else {}
+        )
         new = {
             name: value
             for name, value in fields.items()
@@ -153,14 +200,6 @@ class Import:
         raised = self._raise_counter(shown, otp) if "otp" not in new else False
         changed = bool(new) or raised or shown.account in self._made.secrets
         (self._made.changed if changed else self._made.unchanged).append(shown.account)
-
-    def _had(self, account: bytes) -> dict[str, set[bytes]]:
-        """Return every value that each field of an account ever had, encoded."""
-        had: dict[str, set[bytes]] = {}
-        for event in self._replica.archive.log(account):
-            for name, value in (event.values or {}).items():
-                had.setdefault(name, set()).add(wire.encode(comparable(name, value)))
-        return had
 
     def _enrol(self, shown: View, otp: Otp) -> None:
         """Keep the secret of a placeholder that this device does not have yet, here and nowhere else."""
@@ -188,6 +227,15 @@ class Import:
             return False
         self._made.drafts.append(Draft("account.use", shown.account, extra={"counter": [key, otp.counter]}))
         return True
+
+
+def had_by(events: Iterable[Event]) -> dict[str, set[bytes]]:
+    """Return every value that these events of an account gave each of its fields, encoded as it counts for equality."""
+    had: dict[str, set[bytes]] = {}
+    for event in events:
+        for name, value in (event.values or {}).items():
+            had.setdefault(name, set()).add(wire.encode(comparable(name, value)))
+    return had
 
 
 def _account_id(text: str) -> bytes | None:

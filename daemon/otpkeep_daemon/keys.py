@@ -9,6 +9,7 @@ from otpkeep_protocol import keyring, sealing, statements
 from otpkeep_protocol.content import Author
 from otpkeep_protocol.errors import NotAuthentic
 from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.rules import STATEMENT_KINDS
 
@@ -66,6 +67,17 @@ class Keys:
     def open_local(self, account: bytes, sealed: bytes) -> bytes:
         """Return what `seal_local` sealed. NotAuthentic for anything else."""
         return keyring.unwrap(self.local_key, self._local_label(account), sealed)
+
+    def seal_watch(self, path: bytes, held: bytes, random: bytes) -> bytes:
+        """Return what a watched file held, or its password, sealed for this device alone; `random` as above."""
+        return keyring.wrap(self.local_key, self._watch_label(path), held, random)
+
+    def open_watch(self, path: bytes, sealed: bytes) -> bytes:
+        """Return what `seal_watch` sealed for that path. NotAuthentic for anything else."""
+        return keyring.unwrap(self.local_key, self._watch_label(path), sealed)
+
+    def _watch_label(self, path: bytes) -> bytes:
+        return b"otpkeep/v1/watch" + self.keyring.vault + sha256(path)
 
     def _local_label(self, account: bytes) -> bytes:
         return b"otpkeep/v1/local" + self.keyring.vault + account

@@ -1,7 +1,7 @@
 """The daemon: puts the parts together, and runs until a signal.
 
-watcher ──hint──▶ ┌────────┐
-scheduler ─look─▶ │ worker │ ── engine.run(), own vault file
+watchers ─hint──▶ ┌────────┐
+scheduler ─look─▶ │ worker │ ── engine.run(), watched files, own vault file
 service ─changed▶ └────────┘
 socket ──request─▶ service
 """
@@ -25,6 +25,7 @@ from otpkeep_daemon.access import is_served, is_set_up
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.config import Config, read_config
+from otpkeep_daemon.file_watcher import FileWatcher
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
 from otpkeep_daemon.paths import Paths
@@ -36,15 +37,17 @@ from otpkeep_daemon.watcher import Watcher
 from otpkeep_protocol.errors import Busy, OtpkeepError, Refused
 
 LONGEST_S = 2.0
+AGAIN_S = 0.1
+"""After which a watched file that was in the midst of being written is looked at again."""
 ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 """Blocked in every thread and waited for by the main one, so that no other thread can swallow them."""
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Makes passes when woken, one at a time, and keeps the own vault file current, out of the way of edits.
+    """Makes passes when woken, one at a time, and keeps watched files in step, out of the way of edits.
 
-    The file is written when edits have paused for `delay_s`, and at the latest LONGEST_S after the first of them.
+    Files are written when edits have paused for `delay_s`, and at the latest LONGEST_S after the first of them.
     """
 
     def __init__(self, service: Service, delay_s: float, failed: Callable[[], None]) -> None:
@@ -56,6 +59,7 @@ class Worker:
         self._wake = threading.Event()
         self._stopping = False
         self._look = True
+        self._files = True
         self._thread = threading.Thread(target=self._guarded, name="engine")
 
     def start(self) -> None:
@@ -66,6 +70,11 @@ class Worker:
     def look(self) -> None:
         """Have a pass made soon."""
         self._look = True
+        self._wake.set()
+
+    def look_at_files(self) -> None:
+        """Have the watched files looked at soon."""
+        self._files = True
         self._wake.set()
 
     def edited(self) -> None:
@@ -89,9 +98,11 @@ class Worker:
     def _work(self) -> None:
         first: float | None = None
         while not self._stopping:
-            due = None if first is None else first + LONGEST_S - time.monotonic()
-            woken = self._wake.wait(None if due is None else max(0.0, min(self._delay_s, due)))
+            woken = self._wake.wait(self._pause(first))
             self._wake.clear()
+            if self._files:
+                self._files = False
+                self._files |= self._service.look_at_files()
             if self._look:
                 self._look = False
                 self._pass()
@@ -102,9 +113,16 @@ class Worker:
                 first = None
         self._tidy()
 
+    def _pause(self, first: float | None) -> float | None:
+        """Return how long to wait (s) for something to do; None where nothing is left to be done."""
+        if first is None:
+            return AGAIN_S if self._files else None
+        pause = max(0.0, min(self._delay_s, first + LONGEST_S - time.monotonic()))
+        return min(pause, AGAIN_S) if self._files else pause
+
     def _tidy(self) -> None:
         """Do what edits have left for later."""
-        self._service.write_own_vault()
+        self._service.write_files()
         try:
             self._service.engine.settle()
         except OtpkeepError as error:
@@ -160,9 +178,16 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     worker = Worker(service, config.own_vault_delay_ms / 1000, failed=lambda: os.kill(os.getpid(), signal.SIGTERM))
     service.changed = worker.edited
-    service.unlocked = worker.look
+
+    def unlocked() -> None:
+        worker.look_at_files()
+        worker.look()
+
+    service.unlocked = unlocked
     directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), config.debounce_ms / 1000
     watcher = Watcher(directory, worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
+    files = FileWatcher(service.watching.paths, worker.look_at_files, quiet_s)
+    service.files_changed = files.rearm
 
     def moved(directory: Path) -> None:
         watcher.watch(directory)
@@ -172,6 +197,8 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
 
     def timed_look() -> None:
         watcher.rearm()
+        files.rearm()
+        worker.look_at_files()
         worker.look()
 
     def compact() -> None:
@@ -186,7 +213,7 @@ def _serve(service: Service, paths: Paths, config: Config) -> BaseException | No
     _clear_temporaries(service)
     _first_pass(service)
     with contextlib.ExitStack() as parts:
-        for part in (worker, watcher, scheduler, server):
+        for part in (worker, watcher, files, scheduler, server):
             part.start()
             parts.callback(part.stop)
         log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())

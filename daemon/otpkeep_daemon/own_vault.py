@@ -19,8 +19,6 @@ from otpkeep_daemon.formats.entry import Skipped
 from otpkeep_protocol.account import Account
 from otpkeep_protocol.errors import OtpkeepError
 
-WRITTEN = "own_vault.version"
-
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -48,31 +46,25 @@ def exportable(accounts: Accounts) -> Exported:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the file is to hold, under which keys, and the version to record once it is written."""
+    """What the file is to hold, and under which keys."""
 
     export: Exported
     master_key: bytes = field(repr=False)
     slot: Mapping[str, Any] = field(repr=False)
-    version: bytes
 
 
 class OwnVault:
-    """Keeps the file current. `stale` and `gather` only read, under the service's lock; `write` needs no lock."""
+    """Where the file is, and how it begins; from then on it is a two-way watched file like others (`writing`)."""
 
     def __init__(self, path: Path, random: Callable[[int], bytes]) -> None:
         self.path = path
         self._random = random
 
-    def stale(self, accounts: Accounts) -> bool:
-        """Tell whether the file is missing, or events have come since it was written."""
-        store = accounts.replica.store
-        return store.get(WRITTEN) != _version(accounts) or not self.path.exists()
-
     def gather(self, accounts: Accounts) -> Draft:
         """Return what the file is to hold. NotAuthentic while the statement with the password slot has not arrived."""
         replica = accounts.replica
         slot = replica.slot_statement()["values"]["own"]
-        return Draft(exportable(accounts), replica.keys.keyring.own_master_key(), slot, _version(accounts))
+        return Draft(exportable(accounts), replica.keys.keyring.own_master_key(), slot)
 
     def left_out_of(self, accounts: Accounts) -> tuple[Skipped, ...]:
         """Return the accounts that the file does not hold, and why."""
@@ -90,7 +82,3 @@ class OwnVault:
                 f"the own vault file could not be written: {error.strerror}; every edit is safe in the store",
                 "Free some space, or check the permissions of its directory.",
             ) from error
-
-
-def _version(accounts: Accounts) -> bytes:
-    return str(accounts.replica.store.event_count()).encode()

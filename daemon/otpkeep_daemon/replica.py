@@ -10,7 +10,7 @@ Memory follows the store and never runs ahead of it: nothing is folded before it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from otpkeep_daemon.archive import Archive
@@ -41,14 +41,6 @@ class Verdict:
 
     kind: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """The sealed file of neighbouring runs of this device, and these runs."""
-
-    segments: tuple[Segment, ...]
-    data: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -99,16 +91,16 @@ class Replica:
         self,
         drafts: Sequence[Draft],
         secrets: Mapping[bytes, bytes | None] | None = None,
-        merged: Sequence[Replacement] = (),
+        also: Callable[[], None] = lambda: None,
     ) -> list[Event]:
         """Record this device's edits; when this returns they are durable. `secrets` are placeholders' local values.
 
+        `also` writes to the store, before them, what must be recorded with them or not at all.
+
         Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
-        Files in `merged` take the place of the runs that they were made of, of which `drafts` tell by pack events.
         """
         with self.store.transaction():
-            for replacement in merged:
-                self._replace(replacement)
+            also()
             author, opened = self._author_for(drafts)
             composed = self._compose(author, opened)
             for batch in _batches([(envelope, body) for envelope, body, _ in composed]):
@@ -120,8 +112,8 @@ class Replica:
         self._drop_superseded_slots()
         return made
 
-    def _replace(self, replacement: Replacement) -> None:
-        segments, data = replacement.segments, replacement.data
+    def replace_runs(self, segments: Sequence[Segment], data: bytes) -> None:
+        """Have a sealed file take the place of runs of this device, inside the transaction that says so by a pack."""
         device = self.keys.author.device
         self.store.add(_new_file("run", device, data, published=False, writer=segments[0].writer))
         for segment in segments:

@@ -10,12 +10,16 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import OwnVault
+from otpkeep_daemon.reviewing import REASONS
 from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
+from otpkeep_daemon.vault_files import copies_beside, stamp_of
+from otpkeep_daemon.watched import Watched
+from otpkeep_daemon.watches import OWN, Watch
 from otpkeep_protocol import plan, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.context import Context, covers
-from otpkeep_protocol.errors import OtpkeepError, Unreachable
+from otpkeep_protocol.errors import Unreachable
 from otpkeep_protocol.ids import Dot, event_name, sha256
 from otpkeep_protocol.plan import Seen
 from otpkeep_protocol.state import State
@@ -33,19 +37,20 @@ def digest(chains: Chains) -> str:
 class Status:
     """All that `otpkeep status` shows; without keys, null where they are needed."""
 
-    def __init__(self, store: Store, engine: Engine, own_vault: OwnVault, accounts: Accounts | None) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, own_vault: OwnVault, accounts: Accounts | None, watched: Watched
+    ) -> None:
+        self._watched = watched
         self._store = store
         self._engine = engine
         self._own_vault = own_vault
         self._accounts = accounts
 
-    def row(
-        self, *, pid: int | None, now_ms: int, troubles: list[OtpkeepError], jobs: list[dict[str, Any]]
-    ) -> dict[str, Any]:
-        """Return the whole; `pid` and `jobs` are the daemon's, `troubles` what went wrong outside of the engine."""
+    def row(self, *, pid: int | None, now_ms: int, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the whole; `pid` and `jobs` are the daemon's."""
         store, accounts = self._store, self._accounts
         found = problems(store, self._engine, accounts, now_ms)
-        found += [_problem(trouble.kind, trouble.message, trouble.hint) for trouble in troubles]
+        found += watched_problems(self._watched)
         alive = [v for v in accounts.views() if not v.deleted] if accounts is not None else None
         newest = next(accounts.replica.archive.log(), None) if accounts is not None else None
         return {
@@ -60,7 +65,7 @@ class Status:
             "own_vault": self._own(),
             "devices": devices(store, accounts) if accounts is not None else None,
             "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None if pid is not None else None},
-            "watched": [],
+            "watched": watched_rows(self._watched),
             "jobs": jobs,
             "problems": found,
         }
@@ -85,6 +90,56 @@ class Status:
         left_out = self._own_vault.left_out_of(self._accounts) if self._accounts is not None else None
         shown = [{"entry": s.entry, "reason": s.reason} for s in left_out] if left_out is not None else None
         return {"path": str(self._own_vault.path), "left_out": shown}
+
+
+def watched_rows(watched: Watched) -> list[dict[str, Any]]:
+    """Return the watched files of other programs."""
+    return [
+        {
+            "path": str(watch.path),
+            "format": watch.format,
+            "two_way": watch.two_way,
+            "last_read": timestamp(watch.last_read) if watch.last_read is not None else None,
+            "held": [hold.id for hold in watched.watches.holds(watch.path)],
+        }
+        for watch in watched.watches.all()
+        if watch.format != OWN
+    ]
+
+
+def watched_problems(watched: Watched) -> list[dict[str, str]]:
+    """Return what a person must know of the watched files."""
+    found = [
+        _problem(
+            "held",
+            f"a change of {hold.path} waits, since {REASONS[hold.reason]}; nothing of it was done",
+            f"`otpkeep review {hold.id}` shows it; --accept does it, --reject keeps the accounts as they are.",
+        )
+        for hold in watched.watches.holds()
+    ]
+    found += [_problem(trouble.kind, trouble.message, trouble.hint) for trouble in watched.troubles.values()]
+    for path in sorted(watched.changed_while_locked):
+        message = f"{path} has changed, and is read once otpkeep is unlocked"
+        found.append(_problem("locked", message, "Run `otpkeep unlock`."))
+    for watch in watched.watches.all():
+        found += _file_problems(watch)
+    return found
+
+
+def _file_problems(watch: Watch) -> list[dict[str, str]]:
+    if watch.format == OWN:
+        return []
+    found = [
+        _problem("conflict-copy", f"{copy} is another version of {watch.path}; it is left alone", _COPY_HINT)
+        for copy in copies_beside(watch.path)
+    ]
+    if stamp_of(watch.path) is None:
+        message = f"the watched file {watch.path} is gone; that deletes no account"
+        found.append(_problem("watched-missing", message, "Put it back, or run `otpkeep unwatch`."))
+    return found
+
+
+_COPY_HINT = "What it had beyond the file was taken in once it could be read. Delete it when you need it no longer."
 
 
 def devices(store: Store, accounts: Accounts) -> list[dict[str, Any]]:

@@ -13,15 +13,16 @@ from typing import Any
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.config import QUARANTINE_S
-from otpkeep_daemon.database import translated
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder, RealFolder
 from otpkeep_daemon.keys import Keys, Surroundings
-from otpkeep_daemon.own_vault import WRITTEN, OwnVault
+from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.reviewing import Reviewing
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
-from otpkeep_protocol.errors import OtpkeepError
+from otpkeep_daemon.watched import Watched
+from otpkeep_daemon.watching import Watching
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
 
@@ -34,7 +35,7 @@ class Service:
     """What the operations work with.
 
     `changed` is called after each edit, `unlocked` when the keys have come to stay, `moved` when the folder is another
-    one; `jobs` tells of the scheduler.
+    one, `files_changed` when other files are watched than before; `jobs` tells of the scheduler.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -53,6 +54,7 @@ class Service:
         self.changed: Callable[[], None] = lambda: None
         self.unlocked: Callable[[], None] = lambda: None
         self.moved: Callable[[Path], None] = lambda _directory: None
+        self.files_changed: Callable[[], None] = lambda: None
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
@@ -62,7 +64,16 @@ class Service:
         self.around = around
         self.pid = pid
         self.quarantine_s = quarantine_s
-        self.own_vault_trouble: OtpkeepError | None = None
+        self.watched = Watched(
+            store,
+            own_vault.path,
+            around=around,
+            lock=self.lock,
+            accounts=lambda: self.accounts,
+            publish=self.back_up,
+        )
+        self.watching = Watching(self.watched)
+        self.reviewing = Reviewing(self.watched, self.watching)
 
     def move_to(self, folder: RealFolder) -> None:
         """Work with another folder from now on; the store names it already. Called under the lock."""
@@ -97,22 +108,13 @@ class Service:
         finally:
             self.store.close()
 
-    def write_own_vault(self) -> None:
-        """Bring the own vault file up to date, if it is not. A disk that refuses is a problem in `status`."""
-        try:
-            self._write_own_vault()
-            self.own_vault_trouble = None
-        except OtpkeepError as trouble:
-            self.own_vault_trouble = trouble
+    def look_at_files(self) -> bool:
+        """Take in what other programs changed in watched files; return whether to look again soon."""
+        return self.watching.look()
 
-    def _write_own_vault(self) -> None:
-        with self.lock, translated("the store can't be read now; nothing is lost"):
-            if self.accounts is None or not self.own_vault.stale(self.accounts):
-                return
-            draft = self.own_vault.gather(self.accounts)
-        self.own_vault.write(draft)
-        with self.lock, self.store.transaction():
-            self.store.put(WRITTEN, draft.version)
+    def write_files(self) -> None:
+        """Bring the own vault file and the two-way files up to date. What can't be done is a problem in `status`."""
+        self.watching.write_back()
 
     @property
     def open(self) -> Accounts:

@@ -18,7 +18,7 @@ from otpkeep_daemon.found import choose_vault, holds_vault, read_all
 from otpkeep_daemon.home import AROUND, READY, Home, open_home
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.loading import take_in, take_in_snapshots
-from otpkeep_daemon.own_vault import WRITTEN, OwnVault
+from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
 from otpkeep_daemon.recovery_report import alive, found, recovered
@@ -133,13 +133,9 @@ def _finish(home: Home, paths: Paths, replica: Replica) -> bool:
         raise outcome.trouble
     home.folder.write_readme(FOLDER_README)
     own_vault, accounts = OwnVault(paths.own_vault, AROUND.random), Accounts(replica)
-    version = b""
     if replica.slot_statements:
-        draft = own_vault.gather(accounts)
-        own_vault.write(draft)
-        version = draft.version
+        own_vault.write(own_vault.gather(accounts))
     with home.store.transaction():
-        home.store.put(WRITTEN, version)
         home.store.put(READY, b"yes")
     return not engine.waiting()
 

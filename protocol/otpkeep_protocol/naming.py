@@ -87,3 +87,32 @@ def temporary_name(tag: str, token: str) -> str:
 def is_own_temporary(name: str, tag: str) -> bool:
     """Say whether `name` is a temporary name of the device `tag`, and so that device's to remove."""
     return bool(_OWN_TEMPORARY.fullmatch(name)) and name.startswith(f"~otpkeep-{tag}-")
+
+
+_COPY_ENDINGS = {
+    "Dropbox": r" \(.+'s conflicted copy \d{4}-\d\d-\d\d(?: \(\d+\))?\)| \(Case Conflict(?: \d+)?\)",
+    "OneDrive, Google Drive": r" ?\(\d+\)",
+    "OneDrive, of another device": r"-[^/]+-safeBackup-\d{4}",
+    "iCloud Drive": r" \d+",
+    "Syncthing": r"\.sync-conflict-\d{8}-\d{6}-[A-Z0-9]{7}",
+    "Nextcloud": r" \((?:conflicted copy|case clash from) .+\)",
+    "Resilio": r"\.Conflict",
+    "pCloud": r" \[conflicted\]",
+    "Seafile": r" \(SFConflict .+\)",
+}
+_COPY = re.compile("|".join(_COPY_ENDINGS.values()))
+_COPY_AFTER = re.compile(r"\.\.path\d+|\.conflict\d+")
+
+
+def is_conflict_copy(candidate: str, name: str) -> bool:
+    """Say whether `candidate` is what a cloud client calls another version of the file `name`, beside it.
+
+    OneDrive's plain `NAME-DEVICE` is not among them: nothing tells it from any other name.
+    """
+    dot = name.rfind(".")
+    stem, extension = (name[:dot], name[dot:]) if dot > 0 else (name, "")
+    if candidate.startswith(stem) and candidate.endswith(extension) and len(candidate) > len(name):
+        middle = candidate[len(stem) : len(candidate) - len(extension)]
+        if _COPY.fullmatch(middle):
+            return True
+    return candidate.startswith(name) and bool(_COPY_AFTER.fullmatch(candidate[len(name) :]))

@@ -10,8 +10,8 @@ from otpkeep_cli.group import COMMANDS, otpkeep
 from support_cli import environment, run_program
 
 EXPECTED = (
-    "init recover add edit rm show list code log event diff undo restore import export status verify backup compact"
-    " folder devices unlock lock daemon"
+    "init recover add edit rm show list code log event diff undo restore import export watch unwatch review"
+    " status verify backup compact folder devices unlock lock daemon"
 )
 HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass")
 

@@ -237,8 +237,6 @@ class TestInterrupted:
         move(alpha, new)
         assert (place(alpha), len(listed(alpha))) == (str(new), 5)
         assert alpha.run("verify", "--depth", "rebuild").ok().json["problems"] == []
-        with open("/tmp/killed.txt", "a") as f:
-            f.write(f"{call} {at} {killed} {used.name}\n")
 
     def test_a_full_disk_in_mid_move_changes_nothing(self, alpha: Device, new: Path) -> None:
         need("strace")

@@ -8,14 +8,17 @@ the file around them.
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from otpkeep_daemon.formats import aegis_crypto
 from otpkeep_daemon.formats.aegis_crypto import NONCE, Random
 from otpkeep_daemon.formats.aegis_entries import read_db
 from otpkeep_daemon.formats.aegis_export import write_db
-from otpkeep_daemon.formats.entry import Parsed, Written
+from otpkeep_daemon.formats.aegis_rewrite import rewrite_db
+from otpkeep_daemon.formats.entry import Parsed, Rewrite, Written
 from otpkeep_protocol.account import Account
 from otpkeep_protocol.errors import Locked, Malformed, UnknownVersion
 
@@ -38,13 +41,79 @@ def read(data: bytes, passphrase: Callable[[], str] | None) -> Parsed:
 
     Raises Malformed, UnknownVersion, NotAuthentic, Refused, WrongPassphrase, or Locked if `passphrase` is None.
     """
+    return read_with_key(data, master_key(data, passphrase))
+
+
+def master_key(data: bytes, passphrase: Callable[[], str] | None) -> bytes | None:
+    """Return the key (32 bytes) of an encrypted file, None if it is plain; errors as for `read`."""
+    outer, header = _outer(data)
+    if _is_plain(header):
+        return None
+    _sealed(outer.get("db"))
+    if passphrase is None:
+        raise Locked("this Aegis file is encrypted", "give its password with --passphrase-file")
+    return aegis_crypto.unwrap(header.get("slots"), aegis_crypto.spellings(passphrase()))
+
+
+def read_with_key(data: bytes, key: bytes | None) -> Parsed:
+    """Return the accounts of a file whose key is known (None: it is plain); errors as for `read`."""
+    outer, header = _outer(data)
+    name = PLAIN if _is_plain(header) else ENCRYPTED
+    return read_db(name, _content(outer, header, key))
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """The master key (32 bytes) and the one password slot that a file is to be encrypted under."""
+
+    key: bytes = field(repr=False)
+    slot: Mapping[str, object] = field(repr=False)
+
+
+def rewrite(data: bytes, key: bytes | None, change: Rewrite, under: Under | None = None) -> bytes:
+    """Return the file with `change` made, under the same key and slots as it was, or as `under` says.
+
+    What `change` does not name stays, unknown keys included. The accounts must be ones that Aegis can hold. The nonce
+    is made of key and content, so that two devices which change a synced file alike write equal bytes, and no other
+    content gets the same one.
+    """
+    outer, header = _outer(data)
+    db = rewrite_db(_content(outer, header, key), change)
+    if under is None and key is None:
+        return _dump({**outer, "db": db}, 4)
+    new_key = under.key if under is not None else key
+    assert new_key is not None
+    plain = _dump(db, None)
+    nonce = hmac.digest(new_key, b"otpkeep/v1/aegis-nonce" + plain, "sha256")[:NONCE]
+    sealed, tag = aegis_crypto.seal(new_key, nonce, plain)
+    slots = header.get("slots") if under is None else [aegis_crypto.slot_header(under.slot)]
+    sealed_header = {**header, "slots": slots, "params": {"nonce": nonce.hex(), "tag": tag.hex()}}
+    return _dump({**outer, "header": sealed_header, "db": base64.b64encode(sealed).decode()}, 4)
+
+
+def is_under(data: bytes, slot: Mapping[str, object]) -> bool:
+    """Tell whether a file is encrypted with this password slot and no other."""
+    return _outer(data)[1].get("slots") == [aegis_crypto.slot_header(slot)]
+
+
+def _outer(data: bytes) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the file's outer object and its header."""
     outer = _object(_json(data), "the file")
     if outer.get("version") != VERSION:
         raise UnknownVersion("this Aegis file has a version other than 1", "update otpkeep")
-    header = _object(outer.get("header"), "the header")
-    if header.get("slots") is None and header.get("params") is None:
-        return read_db(PLAIN, _object(outer.get("db"), "db"))
-    return read_db(ENCRYPTED, _object(_json(_decrypted(header, outer.get("db"), passphrase)), "db"))
+    return outer, _object(outer.get("header"), "the header")
+
+
+def _is_plain(header: Mapping[str, object]) -> bool:
+    return header.get("slots") is None and header.get("params") is None
+
+
+def _content(outer: Mapping[str, object], header: Mapping[str, object], key: bytes | None) -> Mapping[str, object]:
+    if _is_plain(header):
+        return _object(outer.get("db"), "db")
+    if key is None:
+        raise Locked("this Aegis file is encrypted", "give its password with --passphrase-file")
+    return _object(_json(aegis_crypto.open_db(key, header.get("params"), _sealed(outer.get("db")))), "db")
 
 
 def write_plain(accounts: Accounts) -> Written:
@@ -83,17 +152,14 @@ def _count(db: Mapping[str, object]) -> int:
     return len(entries)
 
 
-def _decrypted(header: Mapping[str, object], db: object, passphrase: Callable[[], str] | None) -> bytes:
+def _sealed(db: object) -> bytes:
     try:
         sealed = base64.b64decode(db if isinstance(db, str) else "", validate=True)
     except ValueError:
         sealed = b""
     if not sealed:
         raise Malformed("the encrypted db is not base64", "use another copy of the export")
-    if passphrase is None:
-        raise Locked("this Aegis file is encrypted", "give its password with --passphrase-file")
-    master_key = aegis_crypto.unwrap(header.get("slots"), aegis_crypto.spellings(passphrase()))
-    return aegis_crypto.open_db(master_key, header.get("params"), sealed)
+    return sealed
 
 
 def _json(data: bytes) -> object:

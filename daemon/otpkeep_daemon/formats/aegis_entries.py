@@ -19,7 +19,7 @@ _MAPPED = frozenset(
     {"type", "uuid", "name", "issuer", "note", "favorite", "icon", "icon_mime", "group", "groups", "info"}
 )
 _NO_EDITS = frozenset({"icon_hash", "usage_count", "last_used_timestamp"})
-_INFO = frozenset({"secret", "algo", "digits", "period", "counter", "pin"})
+INFO = frozenset({"secret", "algo", "digits", "period", "counter", "pin"})
 _MAX_UNMAPPED = 32
 
 _Json = Mapping[str, object]
@@ -35,7 +35,7 @@ def read_db(name: str, db: _Json) -> Parsed:
     listed = db.get("entries")
     if not isinstance(listed, list) or len(listed) > MAX_ENTRIES:
         raise Malformed("the Aegis file has no list of at most 100,000 entries", "use another copy of the export")
-    reader = _Reader(_group_names(db.get("groups")))
+    reader = _Reader(group_names(db.get("groups")))
     for count, item in enumerate(listed, start=1):
         reader.add(f"entry {count}", item)
     return Parsed(name, tuple(reader.entries), tuple(reader.skipped), tuple(sorted(reader.unmapped)))
@@ -119,7 +119,7 @@ class _Reader:
     def _note_unmapped(self, item: _Json) -> None:
         info = item.get("info")
         unknown = {key for key in item.keys() - _MAPPED - _NO_EDITS if item[key]}
-        unknown |= {f"info.{key}" for key in info.keys() - _INFO} if isinstance(info, dict) else set()
+        unknown |= {f"info.{key}" for key in info.keys() - INFO} if isinstance(info, dict) else set()
         for key in sorted(unknown):
             if len(self.unmapped) < _MAX_UNMAPPED:
                 self.unmapped.add(parameters.shown(key.removeprefix("info.")))
@@ -148,7 +148,7 @@ def _otp(item: _Json) -> Otp:
     )
 
 
-def _group_names(groups: object) -> dict[str, str]:
+def group_names(groups: object) -> dict[str, str]:
     """Return group uuid in lower case -> name."""
     listed: Sequence[object] = groups if isinstance(groups, list) else ()
     pairs = [(group.get("uuid"), group.get("name")) for group in listed if isinstance(group, dict)]

@@ -29,18 +29,18 @@ def write_db(accounts: Sequence[tuple[bytes, Account]]) -> tuple[dict[str, objec
     left_out: list[Skipped] = []
     tags: set[str] = set()
     for account_id, account in sorted(accounts, key=_shown_order):
-        reason = _unfit(account.otp)
+        reason = unfit(account.otp)
         if reason is not None:
             left_out.append(Skipped(account_id.hex(), reason))
             continue
-        entries.append(_entry(account_id, account))
+        entries.append(new_entry(account_id, account))
         tags.update(account.tags)
         if account.icon is not None and account.icon.mime not in MIMES:
             left_out.append(Skipped(account_id.hex(), "its icon: Aegis knows no such kind of picture"))
     positions = sum(account.position is not None for _, account in accounts)
     if positions:
         left_out.append(Skipped(f"position of {positions}", "Aegis keeps only the order of the entries"))
-    groups = [{"uuid": _group_uuid(tag), "name": tag} for tag in sorted(tags)]
+    groups = [{"uuid": group_uuid(tag), "name": tag} for tag in sorted(tags)]
     db = {"version": CONTENT_VERSION, "entries": entries, "groups": groups, "icons_optimized": True}
     return db, tuple(left_out)
 
@@ -52,7 +52,7 @@ def _shown_order(pair: tuple[bytes, Account]) -> tuple[bool, int, str, str, byte
     return missing, account.position or 0, account.issuer, account.name, account_id
 
 
-def _unfit(otp: Otp) -> str | None:
+def unfit(otp: Otp) -> str | None:
     """Return why Aegis could not hold `otp`, or None."""
     if otp.placeholder is not None:
         return "a placeholder has no secret to write"
@@ -65,7 +65,8 @@ def _unfit(otp: Otp) -> str | None:
     return None
 
 
-def _entry(account_id: bytes, account: Account) -> dict[str, object]:
+def new_entry(account_id: bytes, account: Account) -> dict[str, object]:
+    """Return the JSON object of an account that Aegis can hold; its groups are named by `group_uuid`."""
     entry: dict[str, object] = {
         "type": account.otp.type,
         "uuid": str(uuid.UUID(bytes=account_id)),
@@ -75,7 +76,7 @@ def _entry(account_id: bytes, account: Account) -> dict[str, object]:
         "favorite": account.favourite,
         "icon": None,
         "info": _info(account.otp),
-        "groups": [_group_uuid(tag) for tag in account.tags],
+        "groups": [group_uuid(tag) for tag in account.tags],
     }
     icon = account.icon
     if icon is not None and icon.mime in MIMES:
@@ -98,7 +99,7 @@ def _info(otp: Otp) -> dict[str, object]:
     return {key: value for key, value in info.items() if value is not None}
 
 
-def _group_uuid(tag: str) -> str:
+def group_uuid(tag: str) -> str:
     """Return a uuid that depends on the tag alone, so that an unchanged vault writes equal content."""
     digest = hashlib.sha256(b"otpkeep/v1/aegis-group" + tag.encode()).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))

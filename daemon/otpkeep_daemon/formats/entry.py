@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from otpkeep_protocol.account import Account
 
@@ -53,3 +54,18 @@ class Written:
 
     def __repr__(self) -> str:
         return f"Written({len(self.data)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What to change in another application's file, whose other parts stay as they are.
+
+    `changed` and `removed` name entries by the label that reading the very same bytes gave them; what is `added`, and
+    what `changed` becomes, is an (account id, account) pair. With `own_ids` each of these entries takes the account's
+    id for its own.
+    """
+
+    changed: Mapping[str, tuple[bytes, Account]] = field(default_factory=dict, repr=False)
+    removed: frozenset[str] = frozenset()
+    added: Sequence[tuple[bytes, Account]] = field(default=(), repr=False)
+    own_ids: bool = False

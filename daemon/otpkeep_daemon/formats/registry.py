@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from otpkeep_daemon.formats import aegis, otpauth
-from otpkeep_daemon.formats.entry import MAX_INPUT, Parsed, Written
+from otpkeep_daemon.formats import aegis, otpauth, otpauth_rewrite
+from otpkeep_daemon.formats.entry import MAX_INPUT, Parsed, Rewrite, Written
 from otpkeep_protocol.account import Account
-from otpkeep_protocol.errors import Locked, Malformed, NotFound
+from otpkeep_protocol.errors import Locked, Malformed, NotAuthentic, NotFound
 
 Accounts = Sequence[tuple[bytes, Account]]
 Ask = Callable[[], str]
@@ -76,6 +76,45 @@ def write(
     if writer is None:
         raise NotFound(f"{format} can be read but not written", f"known are {_names()}")
     return writer(accounts, passphrase, random)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that was read, and the key (32 bytes) that opened it, None for a plain one."""
+
+    parsed: Parsed
+    key: bytes | None = field(default=None, repr=False)
+
+
+def open_file(data: bytes, *, passphrase: Ask | None, keys: Sequence[bytes] = ()) -> Opened:
+    """Return a file by its content, opened with one of `keys` if one fits, else with `passphrase`; errors as `read`."""
+    if len(data) > MAX_INPUT:
+        raise Malformed("the file is larger than 64 MiB", "is it the right file?")
+    if not aegis.sniff(data):
+        return Opened(read(data, format=None, passphrase=passphrase))
+    for key in keys:
+        try:
+            return Opened(aegis.read_with_key(data, key), key)
+        except NotAuthentic:
+            continue
+    key_of_file = aegis.master_key(data, passphrase)
+    return Opened(aegis.read_with_key(data, key_of_file), key_of_file)
+
+
+def rewrite(data: bytes, opened: Opened, change: Rewrite, under: aegis.Under | None = None) -> bytes:
+    """Return the file with `change` made, and everything else in it as it was; `under` is for the own vault file."""
+    if opened.parsed.format == "otpauth":
+        return otpauth_rewrite.rewrite(data, change)
+    return aegis.rewrite(data, opened.key, change, under)
+
+
+def as_held(format: str, account_id: bytes, account: Account) -> Account | None:  # noqa: A002  # as above
+    """Return what becomes of an account that is written in a format and read back, None if it can't be held."""
+    plain = aegis.PLAIN if format == aegis.ENCRYPTED else format
+    entries = read(
+        write(plain, [(account_id, account)], passphrase=None, random=bytes).data, format=plain, passphrase=None
+    )
+    return entries.entries[0].account if entries.entries else None
 
 
 def _named(name: str) -> Format:

@@ -54,6 +54,5 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
     """Return how everything stands."""
     if service.pid is None:
         service.engine.check()
-    troubles = [service.own_vault_trouble] if service.own_vault_trouble is not None else []
-    status = Status(service.store, service.engine, service.own_vault, service.accounts)
-    return status.row(pid=service.pid, now_ms=service.around.now(), troubles=troubles, jobs=service.jobs())
+    status = Status(service.store, service.engine, service.own_vault, service.accounts, service.watched)
+    return status.row(pid=service.pid, now_ms=service.around.now(), jobs=service.jobs())
