@@ -12,15 +12,17 @@ from functools import lru_cache
 
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.memory import digest_of
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import active_devices
+from otpkeep_daemon.store import FOLDED
 from otpkeep_protocol import compaction, content
 from otpkeep_protocol.compaction import Leaving, Segment
 from otpkeep_protocol.context import MOST_PIECES
 from otpkeep_protocol.errors import OtpkeepError
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.ids import sha256
-from otpkeep_protocol.naming import hash_name
+from otpkeep_protocol.naming import NameKind, classify, hash_name
 from otpkeep_protocol.state import encode
 
 SNAPSHOT_LIMIT = 33_554_432
@@ -75,9 +77,15 @@ class Compactor:
     # merging
 
     def _groups(self, fanout: int) -> list[tuple[Segment, ...]]:
+        """Return what to merge; nothing while this device does not publish, since others need what was replaced."""
         forks = self._replica.chains.forks
-        own = self._store.segments(self._replica.keys.author.device)
-        return compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
+        own = self._store.segments(self._replica.keys.author.device) if self._engine.publishing else []
+        groups = compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
+        return [group for group in groups if all(self._is_whole(segment) for segment in group)]
+
+    def _is_whole(self, segment: Segment) -> bool:
+        """Tell whether a file holds just the events that are read from it, and not some that another file has too."""
+        return len(content.bodied(self._replica.archive.run(segment.file))) == segment.last - segment.first + 1
 
     def _merge(self, groups: Sequence[tuple[Segment, ...]]) -> None:
         """Write each group as one file, and say so by a pack event."""
@@ -106,7 +114,12 @@ class Compactor:
 
     def _snapshot_due(self) -> bool:
         chains, seen = self._replica.chains, self._replica.chains.seen()
-        if not chains.whole or not self._store.all_bodied() or len(seen) > MOST_PIECES:
+        if (
+            self._replica.memory.folded is None
+            or not chains.whole
+            or not self._store.all_bodied()
+            or len(seen) > MOST_PIECES
+        ):
             return False
         mine = self._replica.memory.own_snapshots()
         covered = sum(piece.last for piece in mine[-1].seen) if mine else 0
@@ -117,12 +130,15 @@ class Compactor:
         """Keep the state as a file, if that is worth its bytes and all that is known of is held. Return whether."""
         if not self._snapshot_due():
             return False
-        encoded = encode(self._replica.state)
+        folded = self._replica.memory.folded
+        assert folded is not None
+        encoded = encode(folded)
         if len(encoded) > SNAPSHOT_LIMIT:
             return False
         keys = self._replica.keys
         made = content.make_snapshot(keys.author, keys.keyring.vault, encoded, self._replica.chains.seen())
-        self._replica.keep("snapshot", made)
+        held = digest_of(self._store.index())
+        self._replica.keep("snapshot", made, also=lambda digest: self._store.put(FOLDED, digest + held))
         return True
 
     # removing
@@ -134,8 +150,9 @@ class Compactor:
         now, forks, state = self._replica.around.now(), self._replica.chains.forks, self._replica.state
         devices = active_devices(self._store, self._replica.chains, state, now)
         places = lru_cache(maxsize=None)(self._place)
-        for old in self._store.replaced_by(self._own_writers()):
-            latest = self._store.latest(old.hash) if hash_name(old.hash) in there else None
+        unknown = [n for n in there if classify(n) is NameKind.SEALED_NAME and self._store.file_named(n) is None]
+        for old in self._store.replaced_among(sorted(unknown), self._replica.keys.author.device):
+            latest = self._store.latest(old.hash)
             place = places(latest) if latest is not None else None
             if place is None:
                 continue
@@ -151,10 +168,6 @@ class Compactor:
         """Return the events of the file that replaces others, and whether it reads back; None if it has none."""
         span = self._store.span(latest)
         return None if span is None else (span, self._reads_back(latest))
-
-    def _own_writers(self) -> list[bytes]:
-        own = self._replica.keys.author.device
-        return [writer for writer, device in self._store.writers().items() if device == own]
 
     def _reads_back(self, digest: bytes) -> bool:
         name = hash_name(digest)

@@ -51,14 +51,14 @@ CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
 CREATE INDEX file_events ON events (file);
 CREATE INDEX slot_statements ON events (kind) WHERE kind = 'slot.set';
 CREATE TABLE replaced (
-    hash BLOB PRIMARY KEY,
+    hash BLOB NOT NULL,
     file BLOB NOT NULL,
     writer BLOB NOT NULL,
     seq INTEGER NOT NULL,
-    since INTEGER NOT NULL
+    since INTEGER NOT NULL,
+    PRIMARY KEY (hash, writer)
 ) WITHOUT ROWID;
 CREATE INDEX replacing ON replaced (file);
-CREATE INDEX replacer ON replaced (writer);
 CREATE TABLE writers (writer BLOB PRIMARY KEY, device BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE looked (
     name BLOB PRIMARY KEY,

@@ -11,11 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otpkeep_daemon.archive import Archive
-from otpkeep_daemon.store import Store
+from otpkeep_daemon.store import CAUGHT_UP, FOLDED, Store
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Beat, Snapshot
 from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.state import State, decode
+
+
+def digest_of(index: Iterable[tuple[bytes, int, bytes, int, int]]) -> bytes:
+    """Return a digest of which events these are, given as the store's index has them."""
+    return sha256(b"".join(writer + seq.to_bytes(8) + digest for writer, seq, digest, _, _ in index))
 
 
 class Memory:
@@ -31,6 +37,7 @@ class Memory:
         self._store = store
         self._archive = archive
         self._device = device
+        self._fresh = store.get(CAUGHT_UP) is None
         self._load()
 
     def absorb(self, events: Iterable[Event], beats: Iterable[Beat] = (), snapshots: Iterable[Snapshot] = ()) -> None:
@@ -71,20 +78,19 @@ class Memory:
     def _resume(self) -> set[int] | None:
         """Begin with this device's newest snapshot. Return the numbers of the files with later events, None for all.
 
-        Only a state that this device has folded itself is believed so, and only if the store still holds all of it.
+        Only the very file that this store's own fold became is believed so, and only if the same events are held now.
         """
-        base = next(iter(reversed(self.own_snapshots())), None)
+        folded = self._store.get(FOLDED) or b""
+        base = next((made for digest, made in self._archive.snapshots() if digest == folded[:32]), None)
         if base is None:
             return None
         ends = {piece.writer: piece.last for piece in base.seen}
         index = self._store.index()
-        covered = [row[:4] for row in index if row[1] <= ends.get(row[0], 0)]
-        places = {row[:3] for row in covered}
-        whole = len(covered) == sum(ends.values()) == len({row[:2] for row in covered})
-        if not whole or any((p.writer, p.last, p.hash) not in places for p in base.seen):
+        covered = [row for row in index if row[1] <= ends.get(row[0], 0)]
+        if digest_of(covered) != folded[32:]:
             return None
-        tips = [event for p in base.seen for event in self._archive.find(p.writer.hex(), p.last)]
-        self.chains.resume(covered, [event for event in tips if event.dot[:3] in places])
+        tips = [event for piece in base.seen for event in self._archive.find(piece.writer.hex(), piece.last)]
+        self.chains.resume([row[:4] for row in covered], tips)
         self.state = self._folded = decode(base.state)
         return {row[4] for row in index if row[1] > ends.get(row[0], 0)}
 
@@ -101,18 +107,36 @@ class Memory:
         self._show()
 
     def _stand_on(self, snapshot: Snapshot) -> None:
-        """Show what a snapshot holds for as long as some of its events are not here."""
-        if not self.chains.has_all(snapshot.seen):
+        """Show what a snapshot holds while events are missing, on a device that never held all that it knew of.
+
+        Later it could only hide what other events say; one that contradicts what is held is not believed at all.
+        """
+        if self._fresh and not self.chains.contradicts(snapshot.seen) and not self.chains.has_all(snapshot.seen):
             self.chains.note_seen(snapshot.writer, snapshot.seen, 0)
             self._standing.append(snapshot)
             self._show()
 
     def _stand_free(self) -> None:
-        """Let go of the snapshots whose events are all here."""
-        left = [snapshot for snapshot in self._standing if not self.chains.has_all(snapshot.seen)]
+        """Let go of the snapshots whose events are all here, or are other ones than those that are here."""
+        chains = self.chains
+        left = [s for s in self._standing if not chains.has_all(s.seen) and not chains.contradicts(s.seen)]
         if len(left) < len(self._standing):
             self._standing = left
             self._show()
+
+    @property
+    def catches_up(self) -> bool:
+        """Tell whether this device holds, for the first time, everything that it knows of."""
+        return self._fresh and not self._standing and bool(self._folded.subjects) and self.chains.whole
+
+    def caught_up(self) -> None:
+        """Take in that the store has recorded that."""
+        self._fresh = False
+
+    @property
+    def folded(self) -> State | None:
+        """The state of the held events alone, None while a snapshot is shown besides."""
+        return None if self._standing else self._folded
 
     def _show(self) -> None:
         self.version += 1

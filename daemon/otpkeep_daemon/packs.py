@@ -21,6 +21,7 @@ WITH RECURSIVE chain (hash, file) AS (
     UNION SELECT chain.hash, replaced.file FROM chain JOIN replaced ON replaced.hash = chain.file
 )
 SELECT chain.hash, files.hash FROM chain JOIN files ON files.hash = chain.file
+WHERE files.kind = 'run' AND files.hash != chain.hash
 """
 
 
@@ -58,10 +59,15 @@ class Packs(Database):
         query = _LATEST.format(where="WHERE hash IN (SELECT hash FROM files)")
         return self._db.execute(query).fetchall()
 
-    def replaced_by(self, writers: Iterable[bytes]) -> list[Replaced]:
-        """Return what pack events of these writers replaced."""
-        query = "SELECT hash, file, writer, seq, since FROM replaced WHERE writer = ? ORDER BY since, hash"
-        return [Replaced(*row) for writer in writers for row in self._db.execute(query, (writer,))]
+    def replaced_among(self, names: Iterable[str], owner: bytes) -> list[Replaced]:
+        """Return those of the files with these names that a pack event of this device replaced, once each."""
+        query = (
+            "SELECT hash, file, replaced.writer, seq, since FROM replaced JOIN writers USING (writer)"
+            " WHERE hash BETWEEN ? AND ? AND device = ? LIMIT 1"
+        )
+        prefixes = [bytes.fromhex(name[:32]) for name in names]
+        spans = [(prefix + bytes(16), prefix + b"\xff" * 16, owner) for prefix in prefixes]
+        return [Replaced(*row) for span in spans for row in self._db.execute(query, span)]
 
     def latest(self, digest: bytes) -> bytes | None:
         """Return the file in the store that has the place of a replaced one, None if there is none."""

@@ -17,7 +17,7 @@ from otpkeep_daemon.archive import Archive
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.memory import Memory
-from otpkeep_daemon.store import SUPERSEDED, NewFile, Store
+from otpkeep_daemon.store import CAUGHT_UP, SUPERSEDED, NewFile, Store
 from otpkeep_protocol import again, content, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.compaction import Segment
@@ -195,11 +195,13 @@ class Replica:
         self.keep("beat", content.make_beat(author, self.keys.keyring.vault, wall, seen))
         self.memory.absorb([], [Beat(author.device, author.writer, wall, seen)])
 
-    def keep(self, kind: str, made: bytes) -> None:
-        """Put into the outbox this device's content of a kind that holds no events."""
+    def keep(self, kind: str, made: bytes, also: Callable[[bytes], None] = lambda _hash: None) -> None:
+        """Put into the outbox this device's content of a kind that holds no events; `also` gets its file's hash."""
         author = self.keys.author
+        new = _new_file(kind, author.device, self._seal(made), published=False, writer=author.writer)
         with self.store.transaction():
-            self.store.add(_new_file(kind, author.device, self._seal(made), published=False, writer=author.writer))
+            self.store.add(new)
+            also(new.hash)
 
     def _seal(self, made: bytes) -> bytes:
         return self.keys.seal(made, self.around.random(32))
@@ -236,12 +238,12 @@ class Replica:
         return self._take_content(opened, data, fresh, published)
 
     def _take_content(self, opened: bytes, data: bytes, fresh: _Fresh, published: bool) -> Verdict:
-        if self.store.is_replaced(sha256(data)):
-            return Verdict("replaced", "another file has its events")
         try:
             found = content.read(opened, self.keys.keyring)
         except (Malformed, NotAuthentic) as error:
             return Verdict("rejected", error.message)
+        if isinstance(found, Run) and self.store.is_replaced(sha256(data)) and not self.store.fresh(found.events):
+            return Verdict("replaced", "other files have all of its events")
         self._keep(found, data, fresh, published)
         return Verdict("ok")
 
@@ -284,6 +286,8 @@ class Replica:
         """Let go of files whose replacement is here and holds every one of their events, and the bodies too."""
         opened: dict[bytes, dict[bytes, bool]] = {}
         for old, new in self.store.replaceable():
+            if not (self.store.has(old) and self.store.has(new)):
+                continue
             if new not in opened:
                 opened[new] = content.bodied(self.archive.run(new))
             has = opened[new]
@@ -296,6 +300,10 @@ class Replica:
         for event in events:
             self._note_statement(event)
         self.memory.absorb(events, beats, snapshots)
+        if self.memory.catches_up:
+            with self.store.transaction():
+                self.store.put(CAUGHT_UP, b"yes")
+            self.memory.caught_up()
 
     def _drop_superseded_slots(self) -> None:
         """Forget slots that are no longer current, so that an old passphrase stops unlocking this device.

@@ -15,6 +15,10 @@ from otpkeep_daemon.packs import Packs
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
 
+CAUGHT_UP = "caught_up"
+"""Set once this device has held everything that it knew of."""
+FOLDED = "snapshot.folded"
+"""Hash of the snapshot that this device folded itself, and the digest of the events in it."""
 SUPERSEDED = "slots.superseded"
 """Where the hashes of replaced slots are kept, 32 bytes each, readable without keys."""
 _ADD_EVENT = """
@@ -99,11 +103,11 @@ class Store(Packs):
             return []
         if new.writer is not None:
             self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
-        fresh = self._fresh(new.events)
+        fresh = self.fresh(new.events)
         self._db.executemany(_ADD_EVENT, [_event_row(event, cursor.lastrowid) for event in fresh])
         return fresh
 
-    def _fresh(self, events: Sequence[Event]) -> list[Event]:
+    def fresh(self, events: Sequence[Event]) -> list[Event]:
         """Return those events of one run that are not held, or held without the body that they have."""
         if not events:
             return []
@@ -170,8 +174,9 @@ class Store(Packs):
         return self._db.execute("SELECT 1 FROM files WHERE hash = ?", (digest,)).fetchone() is not None
 
     def index(self) -> list[tuple[bytes, int, bytes, int, int]]:
-        """Return writer, seq, 16-byte hash, lamport and file number of each held event."""
-        return self._db.execute("SELECT writer, seq, substr(hash, 1, 16), lamport, file FROM events").fetchall()
+        """Return writer, seq, 16-byte hash, lamport and file number of each held event, ascending."""
+        query = "SELECT writer, seq, substr(hash, 1, 16), lamport, file FROM events ORDER BY writer, seq, hash"
+        return self._db.execute(query).fetchall()
 
     def all_bodied(self) -> bool:
         """Tell whether every held event has its body."""

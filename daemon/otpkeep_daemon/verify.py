@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.engine import PASSING
 from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.rows import Names
@@ -55,7 +56,7 @@ class Verification:
         evicted = {hidden_name(name) for name in listing.placeholders}
         there = {*sound, *(found.name for found in listing.files), *evicted}
         for name, file in known.items():
-            if file.published and file.kind != "beat" and name not in there:
+            if file.published and file.kind not in PASSING and name not in there:
                 self._report(name, file, "missing", "it was in the folder and is gone", "Let the folder sync.")
         for name in sorted(evicted & known.keys()):
             self._report(name, known[name], "not-here", "it is not downloaded to this machine", "Download it.")

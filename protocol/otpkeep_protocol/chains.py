@@ -142,14 +142,18 @@ class Chains:
         heapq.heapify(self._ahead)
 
     def has_all(self, pieces: Iterable[Piece]) -> bool:
-        """Tell whether every event of these pieces is held; of a forked writer that is never sure."""
-        held, forks = self.context(), self.forks
+        """Tell whether every event of these pieces is held."""
+        held = self.context()
         return all(
-            piece.writer not in forks
-            and self.holds(Dot(piece.writer, piece.last, piece.hash))
+            self.holds(Dot(piece.writer, piece.last, piece.hash))
             and any(p.first <= piece.first and piece.last <= p.last for p in held.get(piece.writer, ()))
             for piece in pieces
         )
+
+    def contradicts(self, pieces: Iterable[Piece]) -> bool:
+        """Tell whether one of these pieces ends in another event than the one that is known at its place."""
+        known = ((self._chains.get(piece.writer), piece) for piece in pieces)
+        return any(chain is not None and chain.hashes.get(p.last, p.hash) != p.hash for chain, p in known)
 
     @property
     def whole(self) -> bool:

@@ -65,6 +65,8 @@ class Leaving:
 
 def stays(leaving: Leaving, now_s: int, quarantine_s: int, devices: Mapping[str, Context], forks: Forks) -> str | None:
     """Return why a replaced file must stay, None if it may go: `devices` has what each active other one has seen."""
+    if leaving.span[0] in forks or leaving.writer in forks:
+        return "two histories were written under one identity of this device"
     if not leaving.reads_back:
         return "the file that replaces it is not whole in the folder"
     if now_s - leaving.since < quarantine_s:

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from otpkeep_protocol import wire
+from otpkeep_protocol.account_rules import check_field
 from otpkeep_protocol.context import NO_FORKS, Context, Forks, covers, pieces_of, unite
 from otpkeep_protocol.errors import Malformed
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import Dot, Piece
+from otpkeep_protocol.rules import check_pieces, is_bytes
 
 LIVE = "live"
 STATE_LIMIT = 67_108_864
@@ -199,20 +201,47 @@ def decode(data: bytes, forks: Forks = NO_FORKS) -> State:
     state = State(forks)
     try:
         for subject_id, born, changed, counters, registers in wire.decode(data, STATE_LIMIT, STATE_DEPTH):
+            _must(is_bytes(subject_id, 16) and all(t is None or _is_count(t) for t in (born, changed)))
             subject = state.subject(subject_id)
             subject.dated(born, changed)
-            subject.counters = {bytes.fromhex(key): counter for key, counter in counters.items()}
-            subject.registers = {name: _read_register(row, forks) for name, row in registers.items()}
+            subject.counters = {bytes.fromhex(key): _count(counter) for key, counter in counters.items()}
+            subject.registers = {name: _read_register(name, row, forks) for name, row in registers.items()}
     except (TypeError, ValueError, AttributeError) as error:
         raise Malformed("a snapshot that is not a state") from error
     return state
 
 
-def _read_register(row: wire.Value, forks: Forks) -> Register:
+def _read_register(name: str, row: wire.Value, forks: Forks) -> Register:
     dots, pieces = row
-    register = Register({Dot(*dot[:3]): Written(*dot[3:]) for dot in dots})
+    check_pieces(pieces)
+    register = Register(dict(_read_dot(name, dot) for dot in dots))
     unite(register.context, [Piece(*piece) for piece in pieces], forks)
     return register
+
+
+def _read_dot(name: str, row: wire.Value) -> tuple[Dot, Written]:
+    writer, seq, digest, wall, weak, known, value = row
+    _must(is_bytes(writer, 16) and _is_count(seq) and is_bytes(digest, 16) and _is_count(wall))
+    _must(type(weak) is bool and type(known) is bool)
+    if name == LIVE:
+        _must(value is True)
+    else:
+        check_field(name, value)
+    return Dot(writer, seq, digest), Written(wall, weak, known, value)
+
+
+def _is_count(value: wire.Value) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _count(value: wire.Value) -> int:
+    _must(_is_count(value))
+    return int(value)
+
+
+def _must(holds: bool) -> None:
+    if not holds:
+        raise Malformed("a snapshot that is not a state")
 
 
 def same(values: Mapping[str, wire.Value], name: str, value: wire.Value) -> bool:

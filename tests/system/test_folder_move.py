@@ -227,7 +227,7 @@ class TestInterrupted:
         beta.add(uri(6))
         for name in contents(alpha.folder):
             (new / name).unlink()
-        killed = _move_under_strace(alpha, new, f"inject={call}:signal=SIGKILL:when={at}")
+        _move_under_strace(alpha, new, f"inject={call}:signal=SIGKILL:when={at}")
         # then: one of them is named, and works
         used = Path(place(alpha))
         assert used in {alpha.folder, new}
