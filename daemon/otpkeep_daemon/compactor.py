@@ -113,15 +113,11 @@ class Compactor:
     # snapshots
 
     def _snapshot_due(self) -> bool:
-        chains, seen = self._replica.chains, self._replica.chains.seen()
-        if (
-            self._replica.memory.folded is None
-            or not chains.whole
-            or not self._store.all_bodied()
-            or len(seen) > MOST_PIECES
-        ):
+        memory, seen = self._replica.memory, self._replica.chains.seen()
+        whole = memory.folded is not None and memory.chains.whole and self._store.all_bodied()
+        if not whole or len(seen) > MOST_PIECES:
             return False
-        mine = self._replica.memory.own_snapshots()
+        mine = memory.own_snapshots()
         covered = sum(piece.last for piece in mine[-1].seen) if mine else 0
         last_size = len(mine[-1].state) if mine else 0
         return compaction.snapshot_due(sum(piece.last for piece in seen) - covered, last_size)
@@ -152,7 +148,7 @@ class Compactor:
         places = lru_cache(maxsize=None)(self._place)
         unknown = [n for n in there if classify(n) is NameKind.SEALED_NAME and self._store.file_named(n) is None]
         for old in self._store.replaced_among(sorted(unknown), self._replica.keys.author.device):
-            latest = self._store.latest(old.hash)
+            latest = old.file if self._store.has(old.file) else self._store.latest(old.file)
             place = places(latest) if latest is not None else None
             if place is None:
                 continue

@@ -23,11 +23,13 @@ ON_A_TERMINAL = (sys.executable, "-c", CLAIM + "from otpkeep_cli.main import mai
 class Terminal:
     """One run of the program on a terminal of its own; what it writes is read as it comes."""
 
-    def __init__(self, env: dict[str, str], *words: str, program: Sequence[str] = ON_A_TERMINAL) -> None:
+    def __init__(
+        self, env: dict[str, str], *words: str, program: Sequence[str] = ON_A_TERMINAL, **changes: str
+    ) -> None:
         self._master, slave = os.openpty()
         self.process = subprocess.Popen(
             [*program, *words],
-            env={"TERM": "dumb", "COLUMNS": "120"} | env,
+            env=env | {"TERM": "dumb", "COLUMNS": "120"} | changes,
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -121,6 +123,30 @@ def test_a_clear_export_asks_and_no_is_the_default(device: Device, tmp_path: Pat
     assert not target.exists()
     assert Terminal(device.env, *words).expect("[y/N]").type("y").end() == 0
     assert "JBSWY3DPEHPK3PXP" in target.read_text()
+
+
+def test_undone_events_are_struck_where_the_terminal_can(device: Device) -> None:
+    device.init()
+    device.add(URI)
+    device.run("edit", "acme", "--name", "you").ok()
+    device.run("undo").ok()
+    able = {"TERM": "xterm"}
+    struck, dumb = Terminal(device.env, "log", "acme", **able), Terminal(device.env, "log", "acme")
+    assert (struck.end(), dumb.end()) == (0, 0)
+    assert re.search(r"\x1b\[9m[^\n]*\[undone\]", struck.seen)
+    assert "[undone]" in dumb.seen
+    assert "\x1b" not in dumb.seen
+
+
+def test_restoring_everything_shows_what_changes_and_asks(device: Device) -> None:
+    device.init()
+    added = device.add(URI)["event"]
+    device.run("edit", "acme", "--name", "you").ok()
+    words = ("restore", "--to", added)
+    assert Terminal(device.env, *words).expect("name: you -> me").expect("[y/N]").type("").end() == 2
+    assert device.run("list").ok().json[0]["name"] == "you"
+    assert Terminal(device.env, *words).expect("[y/N]").type("y").end() == 0
+    assert device.run("list").ok().json[0]["name"] == "me"
 
 
 def test_ctrl_c_at_a_prompt_ends_with_130(device: Device, env: dict[str, str]) -> None:

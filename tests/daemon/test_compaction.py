@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import msgpack
 import pytest
 
 from otpkeep_daemon.compactor import Compacted, Compactor
 from otpkeep_protocol import content, state
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.errors import Unreachable
+from otpkeep_protocol.events import Draft
+from otpkeep_protocol.ids import Piece
 from otpkeep_protocol.naming import file_name
-from support_vault import DAY_MS, Device, World, deliver
+from support_vault import DAY_MS, Device, World, delete, deliver, edit
 
 QUARANTINE_S = 14 * 24 * 3600
 
@@ -115,18 +116,39 @@ class TestMerging:
 
         assert laptop.own_files() == files
 
-    def test_outbox_files_are_merged_before_they_were_ever_published(self, laptop: Device) -> None:
+    def test_nothing_is_merged_while_this_device_does_not_publish(self, laptop: Device) -> None:
         laptop.run()
-        laptop.store.put("backup", b"off")
+        with laptop.store.transaction():
+            laptop.store.put("backup", b"off")
         account = laptop.add("mail")
         for number in range(20):
             laptop.change(account, note=str(number))
-        compact(laptop)
-        laptop.store.put("backup", b"on")
+        assert not compact(laptop).merged
+        with laptop.store.transaction():
+            laptop.store.put("backup", b"on")
+        assert compact(laptop).merged
 
+    def test_a_file_that_shares_events_with_others_is_left_alone(self, world: World) -> None:
+        # given: a device restored from a backup that reads its own merged file before the pack that names it
+        laptop = world.device("laptop")
         laptop.run()
-
-        assert len(laptop.folder.names()) <= 4
+        busy(laptop, 5)
+        old = world.clone(laptop, "backup")
+        for number in range(7):
+            laptop.change(laptop.accounts.views()[0].account.hex(), note=f"later {number}")
+            laptop.run()
+        compact(laptop)
+        merged = max(laptop.store.files_of("run"), key=lambda file: file.size).name
+        deliver(laptop, old, [merged])
+        old.run()
+        # when
+        compact(old, fanout=2)
+        # then: whatever comes later, both end alike
+        deliver(laptop, old)
+        old.run()
+        old.run()
+        assert set(history(laptop)) <= set(history(old))
+        assert from_scratch(old)[0] == old.state()
 
 
 class TestTheFolder:
@@ -355,7 +377,7 @@ class TestSnapshots:
         phone.restart()
         assert phone.state() == laptop.state()
 
-    def test_a_store_rolled_back_behind_its_snapshot_folds_everything(self, world: World, tmp_path: Path) -> None:
+    def test_a_store_rolled_back_behind_its_snapshot_folds_everything(self, world: World) -> None:
         laptop = world.device("laptop")
         laptop.run()
         account = laptop.add("mail")
@@ -369,13 +391,150 @@ class TestSnapshots:
         deliver(laptop, old, [snapshot])
         old.run()
         old.restart()
-        # then: it shows it, knows that events are missing, and does not take it for its own fold
-        assert old.values(account)["note"] == "299"
+        # then: it does not take it for its own fold, nor for more than what it holds
+        assert "note" not in old.values(account)
         assert old.replica.memory._resume() is None
-        assert old.replica.chains.missing()
         deliver(laptop, old)
         old.run()
         assert old.values(account)["note"] == "299"
+
+
+class TestRollback:
+    def test_a_snapshot_of_another_branch_never_hides_an_edit(self, world: World) -> None:
+        # given: a restored device that has edited, and receives its own future with one file late
+        laptop = world.device("laptop")
+        laptop.run()
+        account = laptop.add("mail")
+        laptop.run()
+        old = world.clone(laptop, "backup")
+        before = set(laptop.folder.names())
+        laptop.change(account, note="the first of the future")
+        laptop.run()
+        late = set(laptop.folder.names()) - before
+        laptop.commit(*[edit(bytes.fromhex(account), note=f"future {number}") for number in range(300)])
+        assert compact(laptop, fanout=10**6).snapshot
+        laptop.run()
+        old.add("added after the restore")
+        old.run()
+        deliver(laptop, old, [name for name in laptop.folder.names() if name not in late])
+        for _ in range(3):
+            old.run()
+        # when
+        old.restart()
+        old.run()
+        # then
+        assert "added after the restore" in old.names()
+        assert old.state() == from_scratch(old)[0]
+        deliver(laptop, old)
+        old.run()
+        assert "added after the restore" in old.names()
+
+    def test_a_snapshot_of_a_clone_whose_events_never_come_hides_nothing(self, world: World) -> None:
+        laptop, phone = world.device("laptop"), world.device("phone")
+        world.sync()
+        account = laptop.add("mail")
+        world.sync()
+        clone = world.clone(laptop, "clone")
+        clone.commit(*[edit(bytes.fromhex(account), note=f"clone {number}") for number in range(320)])
+        clone.commit(delete(bytes.fromhex(account)))
+        assert compact(clone).snapshot
+        clone.run()
+        world.devices.remove(clone)
+        snapshot = clone.store.files_of("snapshot")[0].name
+        laptop.change(account, note="an acknowledged edit")
+        world.sync()
+        deliver(clone, phone, [snapshot])
+        phone.run()
+        assert phone.names() == ["mail"]
+        phone.restart()
+        assert phone.state() == from_scratch(phone)[0]
+        clone.close()
+
+
+class TestOthersWhoErrOrLie:
+    """A device of the vault that writes nonsense must not stop the others, nor take anything from them."""
+
+    def packs(self, device: Device, *pairs: tuple[bytes, bytes]) -> None:
+        device.commit(*[Draft("pack", extra={"replaced": [old], "file": new}) for old, new in pairs])
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_replacements_of_replacements_may_arrive_in_one_batch(self, world: World, seed: int) -> None:
+        laptop = world.device("laptop")
+        laptop.run()
+        account = laptop.add(f"mail {seed}")
+        for number in range(30):
+            laptop.change(account, note=f"{seed} {number}")
+            laptop.engine.publish()
+            if number % 3 == 2:
+                compact(laptop, fanout=2)
+        phone = world.device("phone")
+        deliver(laptop, phone)
+        phone.run()
+        assert laptop.held() <= phone.held()
+
+    def test_a_pack_that_lies_hides_no_event(self, world: World) -> None:
+        laptop, phone, tablet = (world.device(label) for label in ("laptop", "phone", "tablet"))
+        world.sync()
+        laptop.add("mail")
+        laptop.run()
+        hidden = laptop.store.files_of("run")[-1]
+        self.packs(phone, (hidden.hash, phone.store.files_of("run")[0].hash))
+        phone.run()
+        deliver(phone, tablet)
+        tablet.run()
+        world.sync()
+        assert tablet.names() == ["mail"]
+
+    def test_packs_in_a_circle_or_naming_a_beat_stop_nothing(self, world: World) -> None:
+        laptop, phone = world.device("laptop"), world.device("phone")
+        world.sync()
+        account = laptop.add("mail")
+        laptop.run()
+        laptop.change(account, note="important")
+        world.sync()
+        phone.clock.ms += 2 * DAY_MS
+        phone.replica.beat()
+        phone.run()
+        owner = laptop.store.need("device")
+        one, other = [file.hash for file in phone.store.files_of("run") if file.owner == owner][-2:]
+        beat = phone.store.files_of("beat")[-1].hash
+        self.packs(phone, (one, other), (other, one), (one, beat), (one, one))
+        phone.add("honest")
+        world.sync()
+        for device in (laptop, phone):
+            device.restart()
+            assert sorted(device.names()) == ["honest", "mail"]
+            assert device.values(account)["note"] == "important"
+            assert device.state() == from_scratch(device)[0]
+
+    def test_a_claim_on_another_s_files_does_not_keep_them_for_ever(self, world: World) -> None:
+        laptop, phone = world.device("laptop"), world.device("phone")
+        world.sync()
+        busy(laptop, 12)
+        world.sync()
+        mine = [file.hash for file in laptop.store.files_of("run") if file.owner == laptop.store.need("device")]
+        self.packs(phone, *[(digest, phone.store.files_of("run")[0].hash) for digest in mine])
+        world.sync()
+        compact(laptop)
+        world.sync()
+        laptop.clock.ms += 95 * DAY_MS
+        assert len(compact(laptop).removed) >= 12
+
+    @pytest.mark.parametrize("born", ["x", -1, True, 1.5])
+    def test_a_snapshot_that_is_no_state_is_refused(self, world: World, born: object) -> None:
+        laptop, phone = world.device("laptop"), world.device("phone")
+        world.sync()
+        account = laptop.add("mail")
+        world.sync()
+        author = phone.replica.keys.author
+        bad = msgpack.packb([[bytes.fromhex(account), born, 1, {}, {}]])
+        made = content.make_snapshot(author, world.ring.vault, bad, [Piece(author.writer, 1, 99, b"x" * 16)])
+        data = phone.replica.keys.seal(made, phone.random(32))
+        laptop.folder.put(file_name(data), data)
+        laptop.run()
+        assert laptop.verdicts()[file_name(data)] == "rejected"
+        laptop.restart()
+        assert laptop.names() == ["mail"]
 
 
 def test_three_devices_that_compact_for_months_stay_equal_and_do_not_chase_each_other(world: World) -> None:
