@@ -54,6 +54,7 @@ class Node:
         folder = ElementTree.SubElement(root, "folder", id=FOLDER, label=FOLDER, path=str(self.folder))
         folder.attrib |= {"type": "sendreceive", "rescanIntervalS": "3600", "fsWatcherEnabled": "true"}
         folder.attrib |= {"fsWatcherDelayS": "1", "ignorePerms": "false", "autoNormalize": "true"}
+        ElementTree.SubElement(folder, "maxConflicts").text = "-1"  # left out it means none, and the loser is gone
         for node in nodes:
             ElementTree.SubElement(folder, "device", id=node.id)
             device = ElementTree.SubElement(root, "device", id=node.id, name=node.id[:7], compression="never")

@@ -32,8 +32,8 @@ class AegisFile:
         return document
 
     def write(self, document: Any) -> None:
-        """Replace the file as careful programs do."""
-        unfinished = self.path.with_name(f"{self.path.name}.new")
+        """Replace the file as careful programs do, through a name that Syncthing does not carry."""
+        unfinished = self.path.with_name(f"~syncthing~{self.path.name}.tmp")
         unfinished.write_text(json.dumps(document, ensure_ascii=False, indent=4))
         unfinished.rename(self.path)
 

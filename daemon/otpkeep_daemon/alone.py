@@ -69,7 +69,7 @@ def serve_alone(
         if keys:
             ring = device.open_slots(service.slot_files(), passphrase)
             service.unlock(device.unlock(service.store, ring))
-        service.look_at_files()
+            service.look_at_files()
         yield lambda op, args: _call(service, op, args)
         service.write_files()
     finally:

@@ -96,6 +96,7 @@ class Service:
         with self.lock:
             self.accounts = None
             self.engine.replica = None
+            self.watched.forget_keys()
 
     def slot_files(self) -> Iterator[bytes]:
         """Yield the slots that may open this vault; see `device.slot_files`."""

@@ -107,6 +107,10 @@ class Watched:
             self._keys[watch.path] = opened.key
         return opened
 
+    def forget_keys(self) -> None:
+        """Forget the keys that opened files."""
+        self._keys.clear()
+
     def record(self, accounts: Accounts, watch: Watch, captured: Captured, hold: Hold | None = None) -> None:
         """Commit what a content does, and what the file holds from now on, together. Under `lock`."""
 

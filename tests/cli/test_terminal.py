@@ -245,6 +245,6 @@ def test_a_bar_counts_the_files_that_are_read_while_recovering_and_goes_away(dev
     # given: a program for which everything takes too long
     impatient = CLAIM + "from otpkeep_cli import main, progress; progress._PATIENCE_S = -1.0; main.main()"
     words = [sys.executable, "-c", impatient]
-    recover = Terminal(phone.env | {"TERM": "xterm"}, "recover", str(device.folder), program=words)
+    recover = Terminal(phone.env, "recover", str(device.folder), program=words, TERM="xterm")
     recover.expect("Reading files").expect("This folder holds vault").expect("0 accounts give codes now")
     assert recover.end() == 0

@@ -350,6 +350,17 @@ class TestTwoWay:
         assert written[2].endswith("&image=x.png")
         assert written[3:] == [""]
 
+    def test_a_list_may_lose_its_last_account(self, service: Service, tmp_path: Path) -> None:
+        path = tmp_path / "list.txt"
+        path.write_text("# mine\notpauth://totp/A:a?secret=MFRGGZDF\n")
+        watch(service, path, two_way=True)
+        service.open.remove("a")
+        settle(service)
+        assert path.read_text() == "# mine\n"
+        service.open.add({"name": "fresh", "otp": totp(b"fresh")}, placeholder=False)
+        settle(service)
+        assert path.read_text().startswith("# mine\notpauth://totp/fresh?")
+
     def test_what_another_program_wrote_at_the_last_moment_is_not_lost(
         self, service: Service, file: AegisFile, monkeypatch: pytest.MonkeyPatch
     ) -> None:

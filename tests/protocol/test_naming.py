@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otpkeep_protocol.naming import NameKind, classify, file_name, is_own_temporary, temporary_name
+from otpkeep_protocol.naming import NameKind, classify, file_name, is_conflict_copy, is_own_temporary, temporary_name
 
 N = "0123456789abcdef0123456789abcdef"
 SEALED = f"{N}.otpk"
@@ -129,3 +129,30 @@ def test_a_device_knows_its_own_temporary_files_only() -> None:
 @pytest.mark.parametrize("name", ["~otpkeep-ab12-.tmp", "~otpkeep-ab12-cd-ef.tmp", "~otpkeep-ab12-cd.tmp.otpk", SEALED])
 def test_what_is_not_spelt_as_ours_is_never_cleared(name: str) -> None:
     assert not is_own_temporary(name, "ab12")
+
+
+COPIES = [
+    "aegis (Anna's conflicted copy 2026-01-31).json",
+    "aegis (Case Conflict).json",
+    "aegis (1).json",
+    "aegis(2).json",
+    "aegis-LAPTOP-safeBackup-0001.json",
+    "aegis 2.json",
+    "aegis.sync-conflict-20260131-101010-ABCDEF7.json",
+    "aegis (conflicted copy anna 2026-01-31 101010).json",
+    "aegis.Conflict.json",
+    "aegis [conflicted].json",
+    "aegis (SFConflict anna@example.org 2026-01-31-10-10-10).json",
+    "aegis.json.conflict1",
+    "aegis.json..path2",
+]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_conflict_copies_are_known_by_their_names(name: str) -> None:
+    assert is_conflict_copy(name, "aegis.json")
+
+
+@pytest.mark.parametrize("name", ["aegis.json", "aegis-old.json", "aegis.json.bak", "aegis2.json", "other (1).json"])
+def test_other_files_beside_are_not(name: str) -> None:
+    assert not is_conflict_copy(name, "aegis.json")

@@ -24,7 +24,7 @@ def rewrite(data: bytes, change: Rewrite) -> bytes:
             lines.append(line)
     made = "\n".join(lines)
     if change.added and made and not made.endswith("\n"):
-        made += end
+        made = made.removesuffix("\r") + end
     made += "".join(write_uri(account) + end for _, account in change.added)
     return bom + made.encode(encoding, errors="surrogateescape")
 

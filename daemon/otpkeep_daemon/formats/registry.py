@@ -91,7 +91,7 @@ def open_file(data: bytes, *, passphrase: Ask | None, keys: Sequence[bytes] = ()
     if len(data) > MAX_INPUT:
         raise Malformed("the file is larger than 64 MiB", "is it the right file?")
     if not aegis.sniff(data):
-        return Opened(read(data, format=None, passphrase=passphrase))
+        return Opened(_list_without_entries(data) or read(data, format=None, passphrase=passphrase))
     for key in keys:
         try:
             return Opened(aegis.read_with_key(data, key), key)
@@ -99,6 +99,14 @@ def open_file(data: bytes, *, passphrase: Ask | None, keys: Sequence[bytes] = ()
             continue
     key_of_file = aegis.master_key(data, passphrase)
     return Opened(aegis.read_with_key(data, key_of_file), key_of_file)
+
+
+def _list_without_entries(data: bytes) -> Parsed | None:
+    """Return what is left of a list of which only comments remain: nothing tells it, but nothing in it is strange."""
+    if otpauth.sniff(data) or not data.lstrip().startswith(b"#"):
+        return None
+    parsed = otpauth.read(data)
+    return parsed if not parsed.skipped else None
 
 
 def rewrite(data: bytes, opened: Opened, change: Rewrite, under: aegis.Under | None = None) -> bytes:
