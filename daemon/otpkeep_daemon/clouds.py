@@ -109,8 +109,13 @@ def _icloud(machine: _Machine) -> list[Cloud]:
 
 
 def _nextcloud(machine: _Machine) -> list[Cloud]:
-    base = machine.home / "Library/Preferences" if machine.is_mac else machine.base("XDG_CONFIG_HOME", ".config")
-    return _configured(machine, "Nextcloud", base / "Nextcloud" / "nextcloud.cfg", cloud_configs.nextcloud)
+    if machine.is_mac:
+        bases = [machine.home / "Library/Preferences"]
+    else:
+        flatpak = machine.home / ".var/app/com.nextcloud.desktopclient.nextcloud/config"
+        bases = [machine.base("XDG_CONFIG_HOME", ".config"), flatpak]
+    configs = [base / "Nextcloud" / "nextcloud.cfg" for base in bases]
+    return [c for config in configs for c in _configured(machine, "Nextcloud", config, cloud_configs.nextcloud)]
 
 
 def _syncthing(machine: _Machine) -> list[Cloud]:

@@ -104,7 +104,7 @@ def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
     elif not path.is_dir():
         raise Unreachable(f"there is no folder {path}", "Name the folder that your cloud client has synced.")
     if store.get(STARTED) == b"init":
-        _clear_interrupted(RealFolder(path, store.need("tag").decode()), store)
+        _clear_interrupted(store)
     store.clear()
     tag = AROUND.random(6).hex()
     with store.transaction():
@@ -127,7 +127,14 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _clear_interrupted(folder: Folder, store: Store) -> None:
-    """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it."""
+def _clear_interrupted(store: Store) -> None:
+    """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it.
+
+    It may have been another folder than the one that is named now; if that one is gone, so is what was in it.
+    """
+    place = store.get("folder")
+    if place is None or not Path(os.fsdecode(place)).is_dir():
+        return
+    folder = RealFolder(Path(os.fsdecode(place)), store.need("tag").decode())
     for file in store.files():
         folder.delete(file.name)

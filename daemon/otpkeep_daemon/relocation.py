@@ -23,7 +23,7 @@ from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import sealing
 from otpkeep_protocol.errors import Malformed, OtpkeepError, Refused, Unreachable
-from otpkeep_protocol.naming import NameKind, classify, hidden_name
+from otpkeep_protocol.naming import EXTENSION, NameKind, classify, hidden_name
 
 _BATCH = 32
 LOCAL_FOLDER = "folder"
@@ -48,31 +48,29 @@ class Relocation:
         """Move to `directory`, which is made if it is missing; `switch` takes the folder, under the lock.
 
         Refused if it does not fit, Unreachable if it can't be used: then nothing has changed but for files that were
-        copied there. Return {folder, old, moved, files, taken_in, left_behind, old_reachable, local_only}.
+        copied there. Return {folder, old, moved, files, taken_in, left_behind, old_reachable, other_devices,
+        local_only}.
         """
         with self._lock:
             self._check_place(directory)
             old = Path(os.fsdecode(self._store.need("folder")))
-        if _same(old, directory):
-            return self._answer(directory, old, moved=False, old_reachable=True)
-        trouble = self._engine.run().trouble
-        left = self._left_behind() if trouble is None else 0
-        try:
-            self._fill(directory, switch)
-        except Unreachable as error:
-            raise Unreachable(f"{error.message} The folder is still {shown_path(old)}.", error.hint) from error
-        return self._answer(directory, old, moved=True, old_reachable=trouble is None) | {"left_behind": left}
+        answer = {"folder": shown_path(directory), "old": shown_path(old), "moved": not _same(old, directory)}
+        trouble, left = None, 0
+        if answer["moved"]:
+            trouble = self._engine.run().trouble
+            left = self._left_behind(old) if trouble is None else 0
+            try:
+                self._fill(directory, switch)
+            except Unreachable as error:
+                raise Unreachable(f"{error.message} The folder is still {shown_path(old)}.", error.hint) from error
+        return answer | {"left_behind": left, "old_reachable": trouble is None} | self._facts()
 
-    def _answer(self, directory: Path, old: Path, *, moved: bool, old_reachable: bool) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         with self._lock:
             return {
-                "folder": shown_path(directory),
-                "old": shown_path(old),
-                "moved": moved,
                 "files": len(self._store.files()),
                 "taken_in": self._taken_in,
-                "left_behind": 0,
-                "old_reachable": old_reachable,
+                "other_devices": len({*self._store.writers().values()} - {self._store.need("device")}),
                 "local_only": self._store.get("folder.local") == b"yes",
             }
 
@@ -90,11 +88,14 @@ class Relocation:
                 "Choose a folder that a cloud client carries.",
             )
 
-    def _left_behind(self) -> int:
-        """Return how many files of the old folder could not be taken in, so that they stay behind."""
+    def _left_behind(self, old: Path) -> int:
+        """Return how many files of the old folder this device could not read, so that they stay behind."""
         with self._lock:
             looked = self._store.looked().values()
-        return sum(verdict.verdict in ("pending", "damaged") for verdict in looked)
+            names = {file.name for file in self._store.files()}
+            hidden = map(hidden_name, RealFolder(old, self._store.need("tag").decode()).look().placeholders)
+        unread = [name for name in hidden if EXTENSION in name and name not in names]
+        return len(unread) + sum(verdict.verdict in ("pending", "damaged") for verdict in looked)
 
     def _fill(self, directory: Path, switch: Callable[[RealFolder], None]) -> None:
         with self._lock:

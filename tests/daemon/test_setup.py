@@ -87,6 +87,16 @@ class TestInterrupted:
         assert len(vaults(made.folder)) == 1
         assert made.add(uri(1))["backed_up"] is True
 
+    def test_one_that_was_killed_and_is_run_for_another_folder_leaves_the_first_without_a_vault(
+        self, tmp_path: Path
+    ) -> None:
+        need("strace")
+        made = Device(tmp_path / "alpha", tmp_path / "folder")
+        assert _init_under_strace(made, "inject=linkat:signal=SIGKILL:when=5") == -9
+        assert vaults(made.folder)
+        init(made.home, tmp_path / "other")
+        assert (len(vaults(made.folder)), len(vaults(tmp_path / "other"))) == (0, 1)
+
     def test_an_init_that_was_killed_twice_leaves_one_vault_in_the_end(self, tmp_path: Path) -> None:
         need("strace")
         # given: an init that was killed after it had published, and another before it had cleared that away

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support_cli import PROGRAM, Device, Result
-from support_system import carry, eventually, flipped, heir, listed, need, ours, pair, picture, status, uri
+from support_system import begin, carry, eventually, flipped, heir, listed, need, ours, pair, picture, status, uri
 
 
 @pytest.fixture
@@ -60,9 +61,14 @@ class TestMoved:
     def test_the_text_says_where_the_old_one_is_and_what_is_left_to_do(self, alpha: Device, new: Path) -> None:
         said = alpha.run("folder", new, json=False).ok().out
         assert f"The folder is now {new}." in said
-        assert f"The old folder {alpha.folder} is as it was." in said
-        assert f"otpkeep folder {new}" in said
-        assert "still open with the passphrase" in said
+        assert f"The old folder {alpha.folder} is as it was" in said
+        assert "still opens with the passphrase" in said
+        assert "other device" not in said
+        # and: with another device, that it is to follow
+        heir(alpha).run("recover", new).ok()
+        said = alpha.run("folder", new.parent / "third", json=False).ok().out
+        assert "1 other device may still use it" in said
+        assert f"otpkeep folder {new.parent / 'third'}" in said
 
     def test_a_daemon_watches_the_new_folder_at_once(self, alpha: Device, new: Path) -> None:
         beta = heir(alpha)
@@ -83,6 +89,30 @@ class TestMoved:
         with alpha.daemon():
             assert place(alpha) == str(new)
             assert picture(alpha) == picture(beta)
+
+    def test_edits_that_are_made_during_the_move_are_in_the_new_folder(self, alpha: Device, new: Path) -> None:
+        with alpha.daemon():
+            # when: others write before, while and after the folder moves
+            writers = []
+            for number in range(10, 16):
+                writers.append(begin(alpha, ["add", "-"]))
+                assert writers[-1].stdin is not None
+                writers[-1].stdin.write(uri(number).encode())
+                writers[-1].stdin.close()
+                writers[-1].stdin = None
+                if number == 12:
+                    mover = begin(alpha, ["folder", new])
+            ends = [json.loads(process.communicate()[0]) for process in [*writers, mover]]
+            # then: every edit was in the folder of its moment, and all are in the new one
+            assert all(end["backed_up"] for end in ends[:-1])
+            assert (ends[-1]["moved"], status(alpha)["folder"]["pending"]) == (True, 0)
+        assert alpha.run("verify", "--depth", "rebuild").ok().json["problems"] == []
+        assert len(Device(alpha.home.parent / "beta", new).recover()["ready"]) == 8
+
+    def test_what_could_not_be_read_in_the_old_folder_is_said(self, alpha: Device, new: Path) -> None:
+        (alpha.folder / f".{'a' * 32}.otpk.icloud").touch()
+        (alpha.folder / f"{'b' * 32}.otpk").touch()
+        assert "2 files in" in alpha.run("folder", new, json=False).ok().out
 
     def test_a_locked_daemon_moves_with_the_passphrase_and_is_locked_after(self, alpha: Device, new: Path) -> None:
         with alpha.daemon():
@@ -210,9 +240,12 @@ class TestRefused:
 
 
 class TestInterrupted:
-    STEPS = (
-        [("linkat", n) for n in (1, 2, 4)] + [("fdatasync", n) for n in range(1, 7)] + [("fsync", n) for n in (2, 9)]
-    )
+    STEPS = [
+        *(("linkat", n) for n in (1, 3, 6)),
+        *(("fdatasync", n) for n in range(1, 11)),
+        *(("fsync", n) for n in (1, 3, 12)),
+        ("renameat", 2),
+    ]
 
     @pytest.mark.parametrize(("call", "at"), STEPS)
     def test_a_move_that_was_killed_leaves_the_old_folder_or_the_new_in_use(
@@ -227,7 +260,7 @@ class TestInterrupted:
         beta.add(uri(6))
         for name in contents(alpha.folder):
             (new / name).unlink()
-        _move_under_strace(alpha, new, f"inject={call}:signal=SIGKILL:when={at}")
+        killed = _move_under_strace(alpha, new, f"inject={call}:signal=SIGKILL:when={at}")
         # then: one of them is named, and works
         used = Path(place(alpha))
         assert used in {alpha.folder, new}
@@ -237,6 +270,7 @@ class TestInterrupted:
         move(alpha, new)
         assert (place(alpha), len(listed(alpha))) == (str(new), 5)
         assert alpha.run("verify", "--depth", "rebuild").ok().json["problems"] == []
+        assert killed == -9
 
     def test_a_full_disk_in_mid_move_changes_nothing(self, alpha: Device, new: Path) -> None:
         need("strace")

@@ -42,13 +42,13 @@ def moved_text(moved: Mapping[str, Any]) -> str:
     if moved["left_behind"]:
         left = counted(moved["left_behind"], "file")
         lines.append(f"{left} in {old} could not be read and stay there: let that folder sync, then move once more.")
-    command = shlex.join(["otpkeep", "folder", str(moved["folder"])])
-    lines += [
-        f"The old folder {old} is as it was. Your other devices still use it: on each of them, run",
-        f"    {plain(command)}",
-        "with the path that the new folder has there. Old copies still open with the passphrase: remove the old folder",
-        "once every device has moved.",
-    ]
+    lines.append(f"The old folder {old} is as it was, and what is in it still opens with the passphrase.")
+    if moved["other_devices"]:
+        lines += [
+            f"{counted(moved['other_devices'], 'other device')} may still use it: run there, with that machine's path,",
+            f"    {plain(shlex.join(['otpkeep', 'folder', str(moved['folder'])]))}",
+            "and remove the old folder once every device has moved.",
+        ]
     return "\n".join(lines)
 
 
