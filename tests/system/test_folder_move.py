@@ -240,12 +240,12 @@ class TestRefused:
 
 
 class TestInterrupted:
-    STEPS = [
+    STEPS = (
         *(("linkat", n) for n in (1, 3, 6)),
         *(("fdatasync", n) for n in range(1, 11)),
         *(("fsync", n) for n in (1, 3, 12)),
         ("renameat", 2),
-    ]
+    )
 
     @pytest.mark.parametrize(("call", "at"), STEPS)
     def test_a_move_that_was_killed_leaves_the_old_folder_or_the_new_in_use(
