@@ -27,7 +27,7 @@ unit: setup
 	$(BIN)/pytest -n auto
 
 bench: setup
-	for subject in add code fold arrival watch; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
+	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
 
 vectors: setup
 	$(BIN)/python protocol/vectors/make_vectors.py
