@@ -19,7 +19,7 @@ from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.moments import Moment
 from otpkeep_protocol.otp import code, window
 from otpkeep_protocol.state import same
-from otpkeep_protocol.undo import QUIET
+from otpkeep_protocol.undo import only_arranges
 from otpkeep_protocol.view import View, exists, is_account, view, views
 
 
@@ -259,7 +259,7 @@ class Accounts:
 
 def edit_draft(account: bytes, values: Mapping[str, Any]) -> Draft:
     """Return the draft of an edit; what only arranges accounts does not give life (SPEC §6)."""
-    alive = None if values and values.keys() <= QUIET else True
+    alive = None if only_arranges(values) else True
     return Draft("account.edit", account, alive=alive, values=values)
 
 

@@ -23,7 +23,8 @@ from otpkeep_daemon.store import Store
 from otpkeep_protocol.control import Call
 from otpkeep_protocol.errors import OtpkeepError, Refused
 
-_REPORTS = frozenset({"status", "verify"})
+_WITHOUT_A_PASS = frozenset({"status", "verify", "compact", "move"})
+"""Operations that report on the folder as it is, or that begin with a pass of their own."""
 
 
 def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> Service:
@@ -77,6 +78,6 @@ def serve_alone(
 
 
 def _call(service: Service, op: str, args: Mapping[str, Any]) -> Any:
-    if service.accounts is not None and op not in _REPORTS:
+    if service.accounts is not None and op not in _WITHOUT_A_PASS:
         service.engine.run()
     return call(service, op, args)

@@ -19,11 +19,9 @@ from otpkeep_daemon.operations import (
     upkeep,
     watching,
 )
-from otpkeep_daemon.service import Service
-from otpkeep_protocol.errors import Locked, Usage
+from otpkeep_daemon.service import Args, Service
+from otpkeep_protocol.errors import Usage
 from otpkeep_protocol.keyring import Keyring
-
-Args = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,8 @@ def _call(service: Service, operation: Operation, op: str, args: Args, ring: Key
             if was_locked and ring is not None:
                 service.unlock(device.unlock(service.store, ring))
                 service.engine.run()
-            if operation.needs_key and service.accounts is None:
-                raise Locked("otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase.")
+            if operation.needs_key:
+                _ = service.open
             answer = operation.run(service, args)
             stays = op == "unlock"
             return answer

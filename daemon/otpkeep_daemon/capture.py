@@ -22,6 +22,8 @@ from otpkeep_protocol.view import View
 
 MOST_DELETES = 3
 """More accounts than these never go in one look without being asked for."""
+PAST = 64
+"""How many older contents of a file are remembered."""
 FLIPS = 3
 FLIP_WINDOW_MS = 3_600_000
 
@@ -296,6 +298,13 @@ def _reason(
         if len(same_before) >= FLIPS:
             return FLIPPING
     return None
+
+
+def holding(before: Held, items: Sequence[Item], skipped: int, flips: tuple[Flip, ...]) -> Held:
+    """Return what a file holds whose content has become `items`; the newest content is the last of its past."""
+    digest = digest_of(items)
+    past = (*(one for one in before.past if one != digest), digest)[-PAST:]
+    return Held(tuple(items), skipped, past, flips)
 
 
 def encode(held: Held) -> bytes:

@@ -24,9 +24,6 @@ from otpkeep_protocol.errors import (
 )
 from otpkeep_protocol.events import Draft
 
-PAST = 64
-"""How many older contents of a file are remembered."""
-
 
 @dataclass(frozen=True, slots=True)
 class Misread:
@@ -115,12 +112,10 @@ class Capture:
         drafts = [draft for draft in decision.drafts if self._is_allowed(draft)]
         known = {item.label: item for item in decision.items}
         now = tuple(known.get(item.label) or replace(item, account=made.became.get(item.label)) for item in items)
-        digest = capture.digest_of(now)
-        past = (*(one for one in before.past if one != digest), digest)[-PAST:]
         edited = dict.fromkeys([*decision.edited, *made.changed])
         return Captured(
             (*drafts, *made.drafts),
-            Held(now, skipped, past, decision.flips),
+            capture.holding(before, now, skipped, decision.flips),
             decision.reason,
             tuple(a.hex() for a in made.added),
             tuple(a.hex() for a in edited),

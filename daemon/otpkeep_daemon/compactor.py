@@ -60,10 +60,11 @@ class Compactor:
         outcome = self._engine.run()
         if outcome.trouble is not None:
             raise outcome.trouble
-        groups = self._groups(fanout)
+        found = self._groups(fanout)
+        groups = [group for group, _ in found]
         snapshot = self._snapshot() if not dry_run else self._snapshot_due()
         if not dry_run:
-            self._merge(groups)
+            self._merge(found)
             self._engine.publish()
             self._engine.settle()
         there = {found.name for found in self._folder.look().files}
@@ -76,22 +77,22 @@ class Compactor:
 
     # merging
 
-    def _groups(self, fanout: int) -> list[tuple[Segment, ...]]:
-        """Return what to merge; nothing while this device does not publish, since others need what was replaced."""
+    def _groups(self, fanout: int) -> list[tuple[tuple[Segment, ...], list[bytes]]]:
+        """Return the runs to merge and what is in them; none while this device does not publish what takes their place.
+
+        A file that holds other events than those that are read from it shares them with another, and is left alone.
+        """
         forks = self._replica.chains.forks
         own = self._store.segments(self._replica.keys.author.device) if self._engine.publishing else []
         groups = compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
-        return [group for group in groups if all(self._is_whole(segment) for segment in group)]
+        read = [(group, [self._replica.archive.run(segment.file) for segment in group]) for group in groups]
+        return [(group, runs) for group, runs in read if all(map(_is_whole, group, runs))]
 
-    def _is_whole(self, segment: Segment) -> bool:
-        """Tell whether a file holds just the events that are read from it, and not some that another file has too."""
-        return len(content.bodied(self._replica.archive.run(segment.file))) == segment.last - segment.first + 1
-
-    def _merge(self, groups: Sequence[tuple[Segment, ...]]) -> None:
+    def _merge(self, groups: Sequence[tuple[tuple[Segment, ...], list[bytes]]]) -> None:
         """Write each group as one file, and say so by a pack event."""
         if not groups:
             return
-        merged = [(group, self._merged(group)) for group in groups]
+        merged = [(group, self._merged(runs)) for group, runs in groups]
 
         def replace_runs() -> None:
             for group, data in merged:
@@ -99,12 +100,11 @@ class Compactor:
 
         self._replica.commit([_pack(group, data) for group, data in merged], also=replace_runs)
 
-    def _merged(self, group: Sequence[Segment]) -> bytes:
-        """Return the sealed file of a group, once it has proved to be what others will accept."""
-        archive, keys = self._replica.archive, self._replica.keys
-        made = content.merge([archive.run(segment.file) for segment in group])
-        content.read(made, keys.keyring)
-        return keys.seal(made, self._replica.around.random(32))
+    def _merged(self, runs: Sequence[bytes]) -> bytes:
+        """Return the sealed file of neighbouring runs, once it has proved to be what others will accept."""
+        made = content.merge(runs)
+        content.read(made, self._replica.keys.keyring)
+        return self._replica.seal(made)
 
     def _count(self, groups: Sequence[tuple[Segment, ...]]) -> int:
         own = self._replica.keys.author.device
@@ -173,6 +173,10 @@ class Compactor:
             log.warning("what %a replaces stays, since it can't be read back: %s", name, error.message)
             return False
         return data is not None and sha256(data) == digest
+
+
+def _is_whole(segment: Segment, run: bytes) -> bool:
+    return len(content.bodied(run)) == segment.last - segment.first + 1
 
 
 def _pack(group: Sequence[Segment], data: bytes) -> Draft:

@@ -9,6 +9,7 @@ from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.replica import Replica
 from otpkeep_protocol import content
 from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
+from otpkeep_protocol.ids import sha256
 
 BATCH = 64
 LARGEST = 256
@@ -24,11 +25,11 @@ def take_in_snapshots(replica: Replica, files: Collection[bytes]) -> int:
 
 
 def take_in(replica: Replica, files: Collection[bytes], progress: Callable[[int, int], None]) -> None:
-    """Take in everything, the largest first: what others have replaced is seen to be so before it is read.
+    """Take in what is not here yet, the largest first: what others have replaced is seen to be so before it is read.
 
     Slots come twice: they are believed only once the statement that names them is there.
     """
-    contents = sorted(files, key=len, reverse=True)
+    contents = sorted((data for data in files if not replica.store.has(sha256(data))), key=len, reverse=True)
     for start in range(0, len(contents), BATCH):
         replica.ingest(contents[start : start + BATCH])
         progress(min(start + BATCH, len(contents)), len(contents))

@@ -8,7 +8,7 @@ A snapshot is a cache and never evidence (SPEC §8): as soon as the events are h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from otpkeep_daemon.archive import Archive
 from otpkeep_daemon.store import CAUGHT_UP, FOLDED, Store
@@ -61,7 +61,8 @@ class Memory:
         return [made for _, made in self._archive.snapshots() if made.device == self._device]
 
     def _load(self) -> None:
-        later = self._resume()
+        snapshots = dict(self._archive.snapshots())
+        later = self._resume(snapshots)
         for events in self._archive.batches(later):
             new = events if later is None else [event for event in events if not self.chains.holds(event.dot)]
             for event in new:
@@ -72,16 +73,16 @@ class Memory:
             self.chains.note_seen(beat.writer, beat.seen, beat.wall)
         if self.chains.forks:
             self._refold()
-        for _, snapshot in self._archive.snapshots():
+        for snapshot in snapshots.values():
             self._stand_on(snapshot)
 
-    def _resume(self) -> set[int] | None:
+    def _resume(self, snapshots: Mapping[bytes, Snapshot]) -> set[int] | None:
         """Begin with this device's newest snapshot. Return the numbers of the files with later events, None for all.
 
         Only the very file that this store's own fold became is believed so, and only if the same events are held now.
         """
         folded = self._store.get(FOLDED) or b""
-        base = next((made for digest, made in self._archive.snapshots() if digest == folded[:32]), None)
+        base = snapshots.get(folded[:32])
         if base is None:
             return None
         ends = {piece.writer: piece.last for piece in base.seen}

@@ -45,11 +45,6 @@ class Packs(Database):
         rows = [(old, file, event.dot.writer, event.dot.seq, since) for old in event.extra["replaced"] if old != file]
         self._db.executemany("INSERT OR IGNORE INTO replaced VALUES (?, ?, ?, ?, ?)", rows)
 
-    def is_replaced(self, digest: bytes) -> bool:
-        """Tell whether a file that the store holds has the place of this one."""
-        query = _LATEST.format(where="WHERE hash = ?")
-        return self._db.execute(query, (digest,)).fetchone() is not None
-
     def replaces(self, digest: bytes) -> bool:
         """Tell whether a pack event names this file as one that replaces others."""
         return self._db.execute("SELECT 1 FROM replaced WHERE file = ?", (digest,)).fetchone() is not None

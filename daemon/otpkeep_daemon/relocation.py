@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from otpkeep_daemon.device import is_slot_of
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Found, Listing, Published, RealFolder, create_folder
 from otpkeep_daemon.home import check_apart, real
@@ -155,13 +156,13 @@ class Relocation:
         It is stored as not published, so that an interrupted move does not call it missing from the old folder.
         """
         with self._lock:
-            before = self._store.event_count()
+            vault, before = self._store.need("vault"), self._store.event_count()
         names = [file.name for file in listing.files if not self._is_stored(file)]
         slots: list[bytes] = []
         for batch in _batches(names):
             self._lock.give_way()
             contents = [data for name in batch if (data := _read(folder, name)) is not None]
-            slots += [data for data in contents if _is_slot(data)]
+            slots += [data for data in contents if is_slot_of(data, vault)]
             with self._lock:
                 self._replica.ingest(contents, published=False)
         with self._lock:

@@ -184,7 +184,7 @@ class Replica:
     def _store_run(self, author: Author, pairs: list[Pair], composed: list[tuple[bytes, bytes, Event]]) -> None:
         envelopes = {envelope for envelope, _ in pairs}
         made = tuple(event for envelope, _, event in composed if envelope in envelopes)
-        data = self._seal(content.make_run(author, self.keys.keyring.vault, pairs))
+        data = self.seal(content.make_run(author, self.keys.keyring.vault, pairs))
         self.store.add(_new_file("run", author.device, data, published=False, writer=author.writer, events=made))
         self._note_packs(made)
 
@@ -198,12 +198,13 @@ class Replica:
     def keep(self, kind: str, made: bytes, also: Callable[[bytes], None] = lambda _hash: None) -> None:
         """Put into the outbox this device's content of a kind that holds no events; `also` gets its file's hash."""
         author = self.keys.author
-        new = _new_file(kind, author.device, self._seal(made), published=False, writer=author.writer)
+        new = _new_file(kind, author.device, self.seal(made), published=False, writer=author.writer)
         with self.store.transaction():
             self.store.add(new)
             also(new.hash)
 
-    def _seal(self, made: bytes) -> bytes:
+    def seal(self, made: bytes) -> bytes:
+        """Return the file of some content, under fresh randomness."""
         return self.keys.seal(made, self.around.random(32))
 
     # other devices' files
@@ -242,7 +243,8 @@ class Replica:
             found = content.read(opened, self.keys.keyring)
         except (Malformed, NotAuthentic) as error:
             return Verdict("rejected", error.message)
-        if isinstance(found, Run) and self.store.is_replaced(sha256(data)) and not self.store.fresh(found.events):
+        replaced = self.store.latest(sha256(data)) is not None
+        if replaced and isinstance(found, Run) and not self.store.fresh(found.events):
             return Verdict("replaced", "other files have all of its events")
         self._keep(found, data, fresh, published)
         return Verdict("ok")

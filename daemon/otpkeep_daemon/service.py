@@ -23,12 +23,12 @@ from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watching import Watching
+from otpkeep_protocol.errors import Locked
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
 
 Args = Mapping[str, Any]
-MOST_SLOTS = 1024
-"""What fits into a reply, whatever somebody put into the folder."""
+"""What an operation is asked with: plain values by name."""
 
 
 class Service:
@@ -119,8 +119,9 @@ class Service:
 
     @property
     def open(self) -> Accounts:
-        """The accounts of an unlocked service."""
-        assert self.accounts is not None
+        """The accounts of an unlocked service. Locked if it is not."""
+        if self.accounts is None:
+            raise Locked("otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase.")
         return self.accounts
 
     def back_up(self) -> bool:

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from otpkeep_daemon import capture
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.capture import Held
-from otpkeep_daemon.captures import Capture, Captured, Misread
+from otpkeep_daemon.captures import Capture, Misread
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.vault_files import Content, Stamp, copies_beside, read_stable, stamp_of
@@ -127,17 +126,21 @@ class Watching:
         return True
 
     def _misread(self, watch: Watch, content: Content, misread: Misread) -> bool:
-        """Wait for the rest of a file that is being written; after a while, or where waiting can't help, tell it."""
-        digest, since = self._unread.get(watch.path, (b"", 0.0))
-        if digest != content.digest:
-            since = time.monotonic()
-            self._unread[watch.path] = (content.digest, since)
-        if not misread.lasting and time.monotonic() - since < PATIENCE_S:
+        """Tell of a file that can't be read, once it is not still being written. Return whether it may be."""
+        if self._may_become_whole(watch.path, content, misread):
             return True
         with self.watched.store.transaction():
             self.watched.watches.hold(hold_of(watch.path, content.digest, misread.reason))
         self._is_known(watch, content)
         return False
+
+    def _may_become_whole(self, path: Path, content: Content, misread: Misread) -> bool:
+        """Tell whether to wait for the rest of a file: not for ever, and not where waiting can't help."""
+        digest, since = self._unread.get(path, (b"", 0.0))
+        if digest != content.digest:
+            since = time.monotonic()
+            self._unread[path] = (content.digest, since)
+        return not misread.lasting and time.monotonic() - since < PATIENCE_S
 
     def _take(self, accounts: Accounts, watch: Watch, content: Content, opened: Opened) -> None:
         """Decide on a content and do it, or hold it back. Under the lock."""
@@ -151,16 +154,9 @@ class Watching:
             with watched.store.transaction():
                 watched.watches.hold(hold_of(watch.path, content.digest, captured.reason, captured))
         else:
-            self._record(accounts, watch, content.digest, captured)
+            watch = replace(watch, content=content.digest, last_read=watched.around.now())
+            watched.record(accounts, watch, captured)
         self._is_known(watch, content)
-
-    def _record(self, accounts: Accounts, watch: Watch, digest: bytes, captured: Captured) -> None:
-        now = self.watched.around.now()
-        left = captured.left_deleted if watch.format != OWN and watch.content is None else ()
-        deleted = replace(captured, adds=left, edits=(), deletes=())
-        hold = hold_of(watch.path, digest, capture.DELETED, deleted) if left else None
-        self.watched.record(accounts, replace(watch, content=digest, last_read=now), captured, hold)
-        self.watched.changed_while_locked.discard(watch.path)
 
     # conflict copies
 
@@ -201,11 +197,7 @@ class Watching:
 
     def _misread_copy(self, copy: Path, content: Content, misread: Misread) -> bool:
         """Wait for a copy that is being written; one that can't be read stays as it is, and is named in `status`."""
-        digest, since = self._unread.get(copy, (b"", 0.0))
-        if digest != content.digest:
-            since = time.monotonic()
-            self._unread[copy] = (content.digest, since)
-        if not misread.lasting and time.monotonic() - since < PATIENCE_S:
+        if self._may_become_whole(copy, content, misread):
             return True
         self._copy_stamps[copy] = content.stamp
         return False

@@ -18,7 +18,7 @@ from pathlib import Path
 from otpkeep_daemon import capture, exchange
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.capture import Held, Item
-from otpkeep_daemon.captures import PAST, Misread, items_of
+from otpkeep_daemon.captures import Misread, items_of
 from otpkeep_daemon.exchange import Places
 from otpkeep_daemon.formats import aegis, registry
 from otpkeep_daemon.formats.aegis import Under
@@ -270,9 +270,7 @@ def _held_after(job: Job, items: Sequence[Item]) -> Held:
             or became.get(item.label)
         )
         now.append(replace(item, account=account))
-    digest = capture.digest_of(now)
-    past = (*(one for one in job.held.past if one != digest), digest)[-PAST:]
-    return Held(tuple(now), job.held.skipped, past, job.held.flips)
+    return capture.holding(job.held, now, job.held.skipped, job.held.flips)
 
 
 def _missing(job: Job, fresh: Sequence[Item]) -> list[Item]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.state import State, same
-from otpkeep_protocol.undo import QUIET, counted, same_otp
+from otpkeep_protocol.undo import counted, only_arranges, same_otp
 from otpkeep_protocol.view import View, is_account, view
 
 
@@ -79,7 +79,7 @@ def restoring(pair: Pair, now: State) -> Draft | None:
     values = {name: pair.old.values.get(name) for name in names}
     if "otp" in values:
         values["otp"] = counted(values["otp"], now.subject(pair.account))
-    alive = None if not pair.removed and values.keys() <= QUIET else True
+    alive = None if not pair.removed and only_arranges(values) else True
     return Draft("account.edit", pair.account, alive=alive, values=values)
 
 

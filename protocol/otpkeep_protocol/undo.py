@@ -17,8 +17,7 @@ from otpkeep_protocol.ids import Dot, event_name
 from otpkeep_protocol.state import LIVE, Subject, comparable, fold
 from otpkeep_protocol.undone import undoable, undoes, undone
 
-QUIET = frozenset({"position", "favourite", "icon"})
-"""What only arranges accounts: an edit of nothing else gives no life (SPEC §6)."""
+_QUIET = frozenset({"position", "favourite", "icon"})
 
 
 def undo(events: Iterable[Event], target: Event, forks: Forks = NO_FORKS, *, force: bool = False) -> Draft | None:
@@ -41,6 +40,11 @@ def undo(events: Iterable[Event], target: Event, forks: Forks = NO_FORKS, *, for
             f"Undo {_name(obstacle)} first, or say --force to undo {_name(target)} all the same.",
         )
     return around.draft()
+
+
+def only_arranges(values: Mapping[str, wire.Value]) -> bool:
+    """Tell whether an edit only arranges accounts, so that it gives none life (SPEC §6); one of no field does."""
+    return bool(values) and values.keys() <= _QUIET
 
 
 def order(event: Event) -> tuple[int, int, Dot]:
@@ -105,8 +109,7 @@ class _Around:
     def _life(self, values: Mapping[str, wire.Value]) -> bool | None:
         if self._changed_life():
             return self.target.alive is False
-        quiet = bool(values) and values.keys() <= QUIET
-        return True if self.now.lives and not quiet else None
+        return True if self.now.lives and not only_arranges(values) else None
 
     def _before(self, name: str) -> wire.Value:
         register = self.earlier.registers.get(name)

@@ -64,11 +64,8 @@ def _check(value: Value, depth: int) -> None:
     elif kind is list:
         for item in value:
             _check(item, depth - 1)
-    elif kind is int:
-        if not -MAX_INT <= value <= MAX_INT:
-            raise Malformed("an integer beyond 2^53-1")
-    elif kind not in _SCALARS:
-        raise Malformed(f"a value of type {kind.__name__}, which the format does not have")
+    else:
+        _check_scalar(value, kind)
 
 
 def _ordered(value: Value, depth: int) -> Value:
@@ -80,12 +77,16 @@ def _ordered(value: Value, depth: int) -> Value:
         return {key: _ordered(value[key], depth - 1) for key in sorted(value, key=_key_order)}
     if kind is list or isinstance(value, tuple):
         return [_ordered(item, depth - 1) for item in value]
+    _check_scalar(value, kind)
+    return value
+
+
+def _check_scalar(value: Value, kind: type) -> None:
     if kind is int:
         if not -MAX_INT <= value <= MAX_INT:
             raise Malformed("an integer beyond 2^53-1")
     elif kind not in _SCALARS:
         raise Malformed(f"a value of type {kind.__name__}, which the format does not have")
-    return value
 
 
 def _key_order(key: Value) -> tuple[int, bytes]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon import travel
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_protocol.moments import Moment
-
-Args = Mapping[str, Any]
 
 
 def add(service: Service, args: Args) -> dict[str, Any]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon.compactor import Compacted, Compactor
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_protocol.compaction import FANOUT
-
-Args = Mapping[str, Any]
 
 
 def compact(service: Service, args: Args) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon.relocation import Relocation, shown_path
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_protocol.errors import Unreachable
-
-Args = Mapping[str, Any]
 
 
 def show(service: Service, _args: Args) -> dict[str, Any]:

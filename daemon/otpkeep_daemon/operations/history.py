@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.pointing import find_event
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_protocol.events import Event
-
-Args = Mapping[str, Any]
 
 
 def log(service: Service, args: Args) -> list[dict[str, Any]]:

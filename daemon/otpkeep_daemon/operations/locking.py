@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_protocol.errors import Locked, Refused
 
-Args = Mapping[str, Any]
 MOST_SLOTS = 1024
 """What fits into a reply, whatever somebody put into the folder."""
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.imports import Import, Imported
 from otpkeep_daemon.own_vault import exportable
-from otpkeep_daemon.service import Service
-
-Args = Mapping[str, Any]
+from otpkeep_daemon.service import Args, Service
 
 
 def import_entries(service: Service, args: Args) -> dict[str, Any]:

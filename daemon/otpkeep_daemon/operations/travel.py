@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon import travel
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.travel import Writing
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
-
-Args = Mapping[str, Any]
 
 
 def diff(service: Service, args: Args) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from otpkeep_daemon import report
 from otpkeep_daemon.report import Status
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
 from otpkeep_protocol.errors import Locked, Usage
-
-Args = Mapping[str, Any]
 
 
 def devices(service: Service, _args: Args) -> list[dict[str, Any]]:

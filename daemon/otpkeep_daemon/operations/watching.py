@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.report import watched_rows
 from otpkeep_daemon.reviewing import REASONS
-from otpkeep_daemon.service import Service
+from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.watches import Hold
-from otpkeep_protocol.errors import Locked
-
-Args = Mapping[str, Any]
 
 
 def watch(service: Service, args: Args) -> dict[str, Any]:
@@ -25,7 +20,7 @@ def watch(service: Service, args: Args) -> dict[str, Any]:
     path = Path(os.path.realpath(args["path"]))
     with service.watched.turn():
         with service.lock:
-            accounts = _open(service)
+            accounts = service.open
             made = service.reviewing.begin(
                 accounts, path, format=args["format"], two_way=args["two_way"], password=args["password"]
             )
@@ -56,7 +51,7 @@ def review(service: Service, args: Args) -> list[dict[str, Any]]:
             hold = service.reviewing.find(args["id"])
             if args["accept"] is None:
                 return [hold_row(hold)]
-            accounts, after = _open(service), service.watching.write_back
+            accounts, after = service.open, service.watching.write_back
             if args["accept"]:
                 service.reviewing.accept(accounts, hold, args["password"])
             else:
@@ -76,9 +71,3 @@ def hold_row(hold: Hold) -> dict[str, Any]:
         "edits": list(hold.edits),
         "deletes": list(hold.deletes),
     }
-
-
-def _open(service: Service) -> Accounts:
-    if service.accounts is None:
-        raise Locked("otpkeep is locked; nothing was changed", "Run `otpkeep unlock`, or give the passphrase.")
-    return service.accounts
