@@ -146,3 +146,9 @@ def secret_file(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def only(device: Device, *words: str) -> Any:
+    """The one account that `list` prints."""
+    (item,) = device.run("list", *words).ok().json
+    return item

@@ -141,6 +141,26 @@ def begin(device: Device, words: Iterable[str | Path], **env: str) -> subprocess
     )
 
 
+def under_strace(
+    device: Device, calls: str, *words: str | Path, fault: str | None = None, log: Path = Path(os.devnull)
+) -> int:
+    """Run a command with its system calls of these kinds traced, and return how it ended, -9 if it was killed.
+
+    `fault` is what happens at one of them, as in `signal=SIGKILL:when=3` or `error=ENOSPC:when=3+`.
+    """
+    strace = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={calls}"]
+    inject = [] if fault is None else ["-e", f"inject={calls}:{fault}"]
+    done = subprocess.run(
+        [*strace, *inject, *PROGRAM, *map(str, words)],
+        env=device.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode
+
+
 @contextmanager
 def killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Yield the process and see that it is gone afterwards, whatever happens."""

@@ -4,11 +4,10 @@ import shutil
 import subprocess
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support_cli import Device, environment, run_program
+from support_cli import Device, environment, only, run_program
 
 SECRET = "JBSWY3DPEHPK3PXP"
 OTHER = "KRSXG5CTMVRXEZLU"
@@ -19,27 +18,15 @@ RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 RFC_CODES = ["755224", "287082", "359152", "969429", "338314"]
 
 
-@pytest.fixture
-def device(tmp_path: Path) -> Device:
-    made = Device(tmp_path / "laptop", tmp_path / "folder")
-    made.init()
-    return made
-
-
-def _only(device: Device, *words: str) -> Any:
-    (item,) = device.run("list", *words).ok().json
-    return item
-
-
 def test_what_was_added_is_listed_with_its_secret_only_on_request(device: Device) -> None:
     added = device.add(TOTP, "--note", "line", "--tag", "work", "--tag", "a")
     assert added.keys() == {"id", "event", "backed_up"}
     assert added["backed_up"] is True
-    item = _only(device)
+    item = only(device)
     assert (item["issuer"], item["name"], item["type"], item["tags"]) == ("Acme", "me", "totp", ["a", "work"])
     assert "secret" not in item
-    assert _only(device, "--show-secrets")["secret"] == SECRET
-    assert _only(device, "--tag", "work")["id"] == added["id"]
+    assert only(device, "--show-secrets")["secret"] == SECRET
+    assert only(device, "--tag", "work")["id"] == added["id"]
     assert device.run("list", "--tag", "absent").ok().json == []
 
 
@@ -48,7 +35,7 @@ def test_an_account_can_be_described_by_options(device: Device, tmp_path: Path) 
     secret.write_text(f" {SECRET[:8].lower()} {SECRET[8:]}== \n")
     words = ["--issuer", "Acme", "--name", "me", "--algorithm", "sha-256", "--digits", "8", "--period", "60"]
     device.run("add", *words, "--secret-file", secret).ok()
-    item = _only(device, "--show-secrets")
+    item = only(device, "--show-secrets")
     assert (item["algorithm"], item["digits"], item["period"]) == ("SHA256", 8, 60)
     assert item["secret"] == SECRET
 
@@ -56,7 +43,7 @@ def test_an_account_can_be_described_by_options(device: Device, tmp_path: Path) 
 def test_an_edit_changes_what_was_named_and_an_empty_text_unsets(device: Device) -> None:
     account = device.add(TOTP, "--note", "line", "--tag", "work")["id"]
     device.run("edit", account[:6], "--name", "you", "--note", "", "--tag", "").ok()
-    item = _only(device)
+    item = only(device)
     assert (item["issuer"], item["name"], item["note"] or "", item["tags"]) == ("Acme", "you", "", [])
 
 
@@ -69,7 +56,7 @@ def test_an_edit_that_changes_nothing_writes_no_event(device: Device) -> None:
 def test_a_secret_can_be_replaced_and_stays_out_of_the_log(device: Device) -> None:
     device.add(TOTP)
     device.run("edit", "acme", "--secret-file", "-", stdin=OTHER.encode()).ok()
-    assert _only(device, "--show-secrets")["secret"] == OTHER
+    assert only(device, "--show-secrets")["secret"] == OTHER
     for result in (device.run("log"), device.run("log", json=False), device.run("show", "acme", json=False)):
         assert SECRET not in result.ok().out
         assert OTHER not in result.out
@@ -80,7 +67,7 @@ def test_a_removed_account_is_listed_as_deleted_only(device: Device) -> None:
     removed = device.run("rm", "acme", json=False).ok()
     assert "history" in removed.out
     assert device.run("list").ok().json == []
-    assert _only(device, "--deleted")["id"] == account
+    assert only(device, "--deleted")["id"] == account
     assert device.run("show", account).error["kind"] == "not-found"
 
 
@@ -115,12 +102,12 @@ def test_a_counter_code_is_used_up_unless_peeked(device: Device) -> None:
     peeked = device.run("code", "bank", "--peek").ok().json
     used = [device.run("code", "bank").ok().json for _ in range(3)]
     assert [peeked["code"], *(found["code"] for found in used)] == [RFC_CODES[0], *RFC_CODES[:3]]
-    assert _only(device)["counter"] == 3
+    assert only(device)["counter"] == 3
 
 
 def test_a_placeholder_gives_codes_here_and_says_so(device: Device) -> None:
     device.add(TOTP, "--placeholder")
-    assert _only(device)["placeholder"] is True
+    assert only(device)["placeholder"] is True
     assert device.run("code", "acme").ok().json["code"].isdecimal()
     assert "this device only" in device.run("list", json=False).ok().out
 
@@ -178,7 +165,7 @@ def test_names_that_would_steer_the_terminal_do_not(device: Device) -> None:
     for words in (["list"], ["show", "evil"], ["log"], ["code", "evil"]):
         out = device.run(*words, json=False).ok().out
         assert not {"\x1b", "\x07", "\u202e"} & set(out), words
-    assert _only(device)["issuer"] == evil
+    assert only(device)["issuer"] == evil
 
 
 def test_without_any_passphrase_and_terminal_it_exits_3(device: Device) -> None:

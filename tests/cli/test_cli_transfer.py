@@ -19,13 +19,6 @@ REAL_EXPORTS = Path(__file__).parents[2].parent / "shared/fixtures/exports"
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Device:
-    made = Device(tmp_path / "laptop", tmp_path / "folder")
-    made.init()
-    return made
-
-
-@pytest.fixture
 def password(tmp_path: Path) -> Path:
     return secret_file(tmp_path / "password", PASSWORD)
 

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from support_cli import Device
+from support_cli import Device, only
 
 SECRET = "JBSWY3DPEHPK3PXP"
 OTHER = "KRSXG5CTMVRXEZLU"
 TOTP = f"otpauth://totp/Acme:me?secret={SECRET}"
 HOTP = f"otpauth://hotp/Bank:me?secret={OTHER}&counter=7"
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Device:
-    made = Device(tmp_path / "laptop", tmp_path / "folder")
-    made.init()
-    return made
-
-
-def only(device: Device, *words: str) -> Any:
-    (item,) = device.run("list", *words).ok().json
-    return item
 
 
 def edited(device: Device, *words: str) -> str:

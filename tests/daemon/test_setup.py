@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,8 @@ from otpkeep_daemon.paths import Paths
 from otpkeep_protocol import sealing, slots
 from otpkeep_protocol.errors import Locked, Refused, WrongPassphrase
 from otpkeep_protocol.naming import file_name
-from support_cli import PASSPHRASE, PROGRAM, Device, secret_file
-from support_system import eventually, heir, listed, need, ours, uri
+from support_cli import PASSPHRASE, Device, secret_file
+from support_system import eventually, heir, listed, need, ours, under_strace, uri
 from support_vault import Random, keyring
 
 NEW = "another passphrase of six words"
@@ -82,7 +81,7 @@ class TestInterrupted:
     def test_an_init_that_was_killed_leaves_one_vault_in_the_end(self, tmp_path: Path, call: str, at: int) -> None:
         need("strace")
         made = Device(tmp_path / "alpha", tmp_path / "folder")
-        _init_under_strace(made, f"inject={call}:signal=SIGKILL:when={at}")
+        _init_under_strace(made, call, f"signal=SIGKILL:when={at}")
         made.init()
         assert len(vaults(made.folder)) == 1
         assert made.add(uri(1))["backed_up"] is True
@@ -92,7 +91,7 @@ class TestInterrupted:
     ) -> None:
         need("strace")
         made = Device(tmp_path / "alpha", tmp_path / "folder")
-        assert _init_under_strace(made, "inject=linkat:signal=SIGKILL:when=5") == -9
+        assert _init_under_strace(made, "linkat", "signal=SIGKILL:when=5") == -9
         assert vaults(made.folder)
         init(made.home, tmp_path / "other")
         assert (len(vaults(made.folder)), len(vaults(tmp_path / "other"))) == (0, 1)
@@ -101,25 +100,15 @@ class TestInterrupted:
         need("strace")
         # given: an init that was killed after it had published, and another before it had cleared that away
         made = Device(tmp_path / "alpha", tmp_path / "folder")
-        assert _init_under_strace(made, "inject=linkat:signal=SIGKILL:when=5") == -9
-        assert _init_under_strace(made, "inject=unlink,unlinkat:signal=SIGKILL:when=1") == -9
+        assert _init_under_strace(made, "linkat", "signal=SIGKILL:when=5") == -9
+        assert _init_under_strace(made, "unlink,unlinkat", "signal=SIGKILL:when=1") == -9
         # then: the third is whole
         made.init()
         assert len(vaults(made.folder)) == 1
 
 
-def _init_under_strace(device: Device, fault: str) -> int:
-    calls = fault.removeprefix("inject=").partition(":")[0]
-    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", fault]
-    done = subprocess.run(
-        [*words, *PROGRAM, "init", "--folder", str(device.folder), "--device", "alpha"],
-        env=device.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode
+def _init_under_strace(device: Device, calls: str, fault: str) -> int:
+    return under_strace(device, calls, "init", "--folder", device.folder, "--device", "alpha", fault=fault)
 
 
 class TestPlantedSlots:

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.history import Entry, annotate
-from support_vault import Hand, add, delete, edit
+from support_vault import Hand, delete, edit
 
 ACCOUNT = b"a" * 16
-
-
-@pytest.fixture
-def anna() -> Hand:
-    made = Hand("anna")
-    made.write(add(ACCOUNT, name="x"))
-    return made
-
-
-@pytest.fixture
-def ben() -> Hand:
-    return Hand("ben")
 
 
 def entries(*events: Event) -> dict[bytes, Entry]:

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from itertools import permutations
 
-import pytest
-
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.moments import as_of_event, as_of_time
 from otpkeep_protocol.state import encode, fold
-from support_vault import START_MS, Hand, add, edit
+from support_vault import START_MS, Hand, edit
 
 ACCOUNT = b"a" * 16
-
-
-@pytest.fixture
-def anna() -> Hand:
-    made = Hand("anna")
-    made.write(add(ACCOUNT, name="x"))
-    return made
 
 
 def test_as_of_a_time_has_what_the_clocks_admit_and_the_moment_itself(anna: Hand) -> None:

@@ -48,11 +48,6 @@ def anna() -> Hand:
     return Hand("anna")
 
 
-@pytest.fixture
-def ben() -> Hand:
-    return Hand("ben")
-
-
 class TestDelete:
     def test_an_account_exists_from_its_add_to_its_delete(self, anna: Hand) -> None:
         added, gone = anna.write(add(ACCOUNT, name="x")), anna.write(delete(ACCOUNT))

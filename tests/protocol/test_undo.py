@@ -26,11 +26,6 @@ def anna() -> Hand:
     return made
 
 
-@pytest.fixture
-def ben() -> Hand:
-    return Hand("ben")
-
-
 def taken_back(hand: Hand, target: Event, *others: Event, force: bool = False, seen: Any = ()) -> Event:
     """Undo `target` as `hand`, who holds its own events and `others`."""
     events = [*hand.events, *others]

@@ -5,20 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-import pytest
-
 from otpkeep_protocol.events import Draft, Event
 from otpkeep_protocol.undone import undoes, undone
-from support_vault import Hand, add, edit, use, without_body
+from support_vault import Hand, edit, use, without_body
 
 ACCOUNT = b"a" * 16
-
-
-@pytest.fixture
-def anna() -> Hand:
-    made = Hand("anna")
-    made.write(add(ACCOUNT, name="x"))
-    return made
 
 
 def undo(hand: Hand, target: Event, account: bytes = ACCOUNT) -> Event:

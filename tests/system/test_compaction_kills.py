@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support_cli import PROGRAM, Device
-from support_system import carry, eventually, heir, listed, logged, need, ours, pair, picture, uri
+from support_cli import Device
+from support_system import carry, eventually, heir, listed, logged, need, ours, pair, picture, under_strace, uri
 
 EVERY = {"linkat": 1, "unlink": 3, "unlinkat": 1, "fsync": 3, "fdatasync": 4, "pwrite64": 25}
 """At each how manieth call of a kind the process is killed: most of SQLite's writes are much like the one before."""
@@ -57,18 +56,9 @@ class Template:
 
 def killed_compaction(device: Device, call: str, at: int) -> bool:
     """Run `compact` and have it killed at its n-th call of a kind. Return False if it ended before that."""
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
-    fault = ["-e", f"inject={call}:signal=SIGKILL:when={at}"]
-    done = subprocess.run(
-        [*strace, *fault, *PROGRAM, "compact", "--json"],
-        env=device.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done
-    return done.returncode == -9
+    code = under_strace(device, call, "compact", fault=f"signal=SIGKILL:when={at}")
+    assert code in (0, -9)
+    return code == -9
 
 
 def check_whole(template: Template, heir_home: str) -> None:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support_cli import PROGRAM, Device, Result
-from support_system import begin, carry, eventually, flipped, heir, listed, need, ours, pair, picture, status, uri
+from support_cli import Device, Result
+from support_system import (
+    begin,
+    carry,
+    eventually,
+    flipped,
+    heir,
+    listed,
+    need,
+    ours,
+    pair,
+    picture,
+    status,
+    under_strace,
+    uri,
+)
 
 
 @pytest.fixture
@@ -260,7 +273,7 @@ class TestInterrupted:
         beta.add(uri(6))
         for name in contents(alpha.folder):
             (new / name).unlink()
-        killed = _move_under_strace(alpha, new, f"inject={call}:signal=SIGKILL:when={at}")
+        killed = under_strace(alpha, call, "folder", new, fault=f"signal=SIGKILL:when={at}")
         # then: one of them is named, and works
         used = Path(place(alpha))
         assert used in {alpha.folder, new}
@@ -274,22 +287,8 @@ class TestInterrupted:
 
     def test_a_full_disk_in_mid_move_changes_nothing(self, alpha: Device, new: Path) -> None:
         need("strace")
-        assert _move_under_strace(alpha, new, "inject=linkat:error=ENOSPC:when=3+") == 5
+        assert under_strace(alpha, "linkat", "folder", new, fault="error=ENOSPC:when=3+") == 5
         assert place(alpha) == str(alpha.folder)
         assert alpha.add(uri(3))["backed_up"] is True
         move(alpha, new)
         assert set(contents(alpha.folder)) == set(contents(new))
-
-
-def _move_under_strace(device: Device, new: Path, fault: str) -> int:
-    call = fault.removeprefix("inject=").partition(":")[0]
-    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", fault]
-    done = subprocess.run(
-        [*words, *PROGRAM, "folder", str(new)],
-        env=device.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode

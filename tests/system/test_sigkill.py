@@ -14,8 +14,20 @@ from typing import Any
 
 import pytest
 
-from support_cli import PROGRAM, Device
-from support_system import answers, base32, begin, eventually, launch, listed, logged, need, secret_of, uri
+from support_cli import Device
+from support_system import (
+    answers,
+    base32,
+    begin,
+    eventually,
+    launch,
+    listed,
+    logged,
+    need,
+    secret_of,
+    under_strace,
+    uri,
+)
 
 HOMES = 4
 KILLS_PER_HOME = 52
@@ -156,17 +168,7 @@ def test_a_recover_that_was_killed_can_be_run_again(tmp_path: Path, call: str, a
 
 def _killed_at(device: Device, call: str, at: int, *words: str | Path) -> None:
     """Run a command and have it killed at its n-th system call of that kind."""
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
-    fault = ["-e", f"inject={call}:signal=SIGKILL:when={at}"]
-    done = subprocess.run(
-        [*strace, *fault, *PROGRAM, *map(str, words)],
-        env=device.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == -9, done
+    assert under_strace(device, call, *words, fault=f"signal=SIGKILL:when={at}") == -9
 
 
 def _check(ordeal: Ordeal, heir: Path) -> None:

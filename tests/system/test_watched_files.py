@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +14,8 @@ import pytest
 from otpkeep_daemon.formats import aegis
 from otpkeep_daemon.formats.entry import Rewrite
 from otpkeep_protocol.errors import OtpkeepError
-from support_cli import PROGRAM, Device, secret_file
-from support_system import SHARED_EXPORTS, eventually, listed, logged, need, status
+from support_cli import Device, secret_file
+from support_system import SHARED_EXPORTS, eventually, listed, logged, need, status, under_strace
 from support_watch import ENCRYPTED, PASSWORD, PLAIN, AegisFile, Entry, entry_of
 
 WITHIN_S = 20.0
@@ -200,14 +199,15 @@ class Ordeal:
         (self.place / "apps").mkdir()
         self.file = AegisFile(self.place / "apps" / "aegis.json", entries=3)
         self.device.run("watch", self.file.path, "--two-way").ok()
-        self.account = next(row["id"] for row in listed(self.device) if row["name"] == "name0")
+        account = next(row["id"] for row in listed(self.device) if row["name"] == "name0")
+        self.edit = ("edit", account, "--note", "from here")
         shutil.copytree(self.place, self.kept)
         self.kills = self.written = 0
         self.wrong: list[object] = []
 
     def places(self) -> list[tuple[str, int]]:
         """Return each system call of an undisturbed edit and write-back: its name, and its number among its kind."""
-        assert _edit_traced(self, []) == 0
+        assert under_strace(self.device, ",".join(STEPS), *self.edit, log=self.log) == 0
         lines = [line.split(maxsplit=1)[1] for line in self.log.read_text().splitlines()]
         totals = {call: sum(line.startswith(f"{call}(") for line in lines) for call in STEPS}
         return [(call, at) for call, total in totals.items() for at in range(1, total + 1)]
@@ -215,7 +215,7 @@ class Ordeal:
     def kill(self, call: str, at: int) -> None:
         shutil.rmtree(self.place)
         shutil.copytree(self.kept, self.place)
-        if _edit_traced(self, ["-e", f"inject={call}:signal=SIGKILL:when={at}"]) != -9:
+        if under_strace(self.device, call, *self.edit, fault=f"signal=SIGKILL:when={at}") != -9:
             return
         self.kills += 1
         self.written += self.file.entry(name="name0")["note"] == "from here"
@@ -254,17 +254,3 @@ def test_a_write_back_that_was_killed_makes_no_event_and_loses_none(tmp_path: Pa
     # and: it was killed at nearly each of them, and between writing and recording, too
     assert sum(ordeal.kills for ordeal in ordeals) > 0.8 * len(places)
     assert sum(ordeal.written for ordeal in ordeals) >= 3
-
-
-def _edit_traced(ordeal: Ordeal, fault: list[str]) -> int:
-    """Edit an account in a process of its own, which then writes the file back; return how it ended."""
-    strace = ["strace", "-f", "-qq", "-o", str(ordeal.log), "-e", f"trace={','.join(STEPS)}"]
-    done = subprocess.run(
-        [*strace, *fault, *PROGRAM, "edit", ordeal.account, "--note", "from here"],
-        env=ordeal.device.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode
