@@ -135,12 +135,16 @@ class Watching:
         return False
 
     def _may_become_whole(self, path: Path, content: Content, misread: Misread) -> bool:
-        """Tell whether to wait for the rest of a file: not for ever, and not where waiting can't help."""
+        """Tell whether to wait for the rest of a file: not for ever, and not where waiting can't help.
+
+        A command that looks only once goes by the time of the last write.
+        """
         digest, since = self._unread.get(path, (b"", 0.0))
         if digest != content.digest:
             since = time.monotonic()
             self._unread[path] = (content.digest, since)
-        return not misread.lasting and time.monotonic() - since < PATIENCE_S
+        written = time.time() - content.stamp[2] / 1e9
+        return not misread.lasting and max(time.monotonic() - since, written) < PATIENCE_S
 
     def _take(self, accounts: Accounts, watch: Watch, content: Content, opened: Opened) -> None:
         """Decide on a content and do it, or hold it back. Under the lock."""

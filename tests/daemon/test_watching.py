@@ -496,3 +496,15 @@ def test_a_file_that_changes_between_two_reads_is_looked_at_again(file: AegisFil
 
     assert vault_files.read_stable(file.path, meddle) is None
     assert vault_files.read_stable(file.path) is not None
+
+
+def test_a_command_that_looks_only_once_tells_of_a_file_that_was_emptied_a_while_ago(
+    service: Service, file: AegisFile
+) -> None:
+    watch(service, file.path)
+    file.path.write_bytes(b"")
+    assert review(service) == []  # somebody may be writing it at this moment
+    long_ago = file.path.stat().st_mtime - 60
+    os.utime(file.path, (long_ago, long_ago))
+    assert [hold["kind"] for hold in review(service)] == ["empty"]
+    assert len(service.open.views()) == 6
