@@ -25,6 +25,8 @@ from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.naming import NameKind, classify, hash_name
 from otpkeep_protocol.state import encode
 
+PACKED_AND_PACK = 2
+"""Files that a merge leaves: the merged one, and that of the pack event. Merging no more than these saves nothing."""
 SNAPSHOT_LIMIT = 33_554_432
 """Bytes of an encoded state beyond which a snapshot costs more than it saves."""
 log = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ class Compactor:
         """
         forks = self._replica.chains.forks
         own = self._store.segments(self._replica.keys.author.device) if self._engine.publishing else []
-        groups = compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
+        made = compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
+        groups = [group for group in made if len(group) > PACKED_AND_PACK]
         read = [(group, [self._replica.archive.run(segment.file) for segment in group]) for group in groups]
         return [(group, runs) for group, runs in read if all(map(_is_whole, group, runs))]
 
@@ -108,7 +111,8 @@ class Compactor:
 
     def _count(self, groups: Sequence[tuple[Segment, ...]]) -> int:
         own = self._replica.keys.author.device
-        return sum(file.owner == own for file in self._store.files()) - sum(len(group) - 1 for group in groups)
+        current = sum(file.owner == own for file in self._store.files())
+        return current - sum(len(group) - 1 for group in groups) + bool(groups)
 
     # snapshots
 

@@ -80,6 +80,14 @@ class TestMerging:
         assert (laptop.own_files(), laptop.folder.names(), history(laptop)) == before
         assert compact(laptop).merged == said.merged
 
+    def test_a_second_compaction_right_after_finds_nothing_to_do(self, laptop: Device) -> None:
+        laptop.run()
+        busy(laptop)
+        said = compact(laptop, fanout=2, dry_run=True)
+        done = compact(laptop, fanout=2)
+        assert done.files == said.files
+        assert not compact(laptop, fanout=2).merged
+
     def test_a_merged_run_is_what_any_reader_accepts(self, laptop: Device) -> None:
         laptop.run()
         busy(laptop)
