@@ -84,6 +84,6 @@ def review(screen: Screen, *, ident: str | None, accept: bool | None, passphrase
     if passphrase_file is not None:
         ask = password_of_file(passphrase_file, _PROMPT)
         password = ask() if ask is not None else None
-    with service(keys=accept is not None) as call:
+    with service() as call:  # what waits is known only once the files have been looked at
         found = call("review", {"id": ident, "accept": accept, "password": password})
     screen.answer(found, lambda: review_text(found, accept))
