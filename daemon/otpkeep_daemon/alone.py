@@ -19,6 +19,7 @@ from otpkeep_daemon.lock import WriterLock, wait_for_lock
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
+from otpkeep_daemon.settings import Settings
 from otpkeep_daemon.store import Store
 from otpkeep_protocol.control import Call
 from otpkeep_protocol.errors import OtpkeepError, Refused
@@ -27,8 +28,13 @@ _WITHOUT_A_PASS = frozenset({"status", "verify", "compact", "move"})
 """Operations that report on the folder as it is, or that begin with a pass of their own."""
 
 
-def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> Service:
-    """Return the service of this home under a lock that is held; closing it lets go of the lock."""
+def open_service(
+    paths: Paths, lock: WriterLock, *, pid: int | None = None, settings: Settings | None = None
+) -> Service:
+    """Return the service of this home under a lock that is held; closing it lets go of the lock.
+
+    `settings` are the daemon's; a command reads the file when it needs one.
+    """
     store = Store(paths.store, lock)
     try:
         with translated("the store can't be read now; nothing was changed and nothing is lost"):
@@ -44,9 +50,8 @@ def open_service(paths: Paths, lock: WriterLock, *, pid: int | None = None) -> S
         )
     folder = RealFolder(Path(os.fsdecode(store.need("folder"))), store.need("tag").decode())
     own_vault = OwnVault(paths.own_vault, AROUND.random)
-    return Service(
-        store, folder, own_vault, AROUND, pid=pid, quarantine_s=lambda: read_config(paths.config).quarantine_s
-    )
+    config = (lambda: settings.now) if settings is not None else (lambda: read_config(paths.config))
+    return Service(store, folder, own_vault, AROUND, pid=pid, config=config)
 
 
 @contextmanager

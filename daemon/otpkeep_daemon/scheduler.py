@@ -32,8 +32,8 @@ class Scheduler:
     """Runs each job of `run` once every `periods[name]` seconds, one at a time, in one thread.
 
     `last_run(name)` gives when it ran last (seconds since 1970), or None. After each run `ran(name, when,
-    ok)` is called in the same thread: `when` is the beginning. A job that raises is tried again one period
-    later; an OtpkeepError is logged in a line, anything else, being our defect, with its traceback.
+    trouble)` is called in the same thread: `when` is the beginning, `trouble` None if it went well. A job that
+    raises is tried again one period later.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Scheduler:
         run: Mapping[str, Callable[[], object]],
         periods: Mapping[str, float],
         last_run: Callable[[str], float | None],
-        ran: Callable[[str, float, bool], None],
+        ran: Callable[[str, float, OtpkeepError | None], None],
     ) -> None:
         self._run = run
         self._periods = periods
@@ -76,15 +76,30 @@ class Scheduler:
         """Return when each job runs next, in seconds since 1970."""
         return {job.id: job.next_run_time.timestamp() for job in self._scheduler.get_jobs()}
 
+    def reschedule(self, periods: Mapping[str, float]) -> None:
+        """Go by other periods from now on."""
+        for name, period_s in periods.items():
+            if period_s != self._periods[name]:
+                due = next_due(period_s, self._last_run(name), time.time())
+                self._scheduler.modify_job(
+                    name, trigger=_Every(period_s), next_run_time=datetime.datetime.fromtimestamp(due, datetime.UTC)
+                )
+        self._periods = dict(periods)
+
     def _run_job(self, name: str) -> None:
-        when, ok = time.time(), False
+        when, trouble = time.time(), None
         try:
             self._run[name]()
-            ok = True
         except OtpkeepError as error:
-            _log.warning("The job %s failed: %s", name, error.message)
-        finally:
-            self._ran(name, when, ok)
+            _log.warning("the job %s failed: %s", name, error.message)
+            trouble = error
+        except Exception as error:  # noqa: BLE001 - a defect in one job must not end the others, and is told
+            _log.error("the job %s failed: %s", name, type(error).__name__)
+            trouble = OtpkeepError(f"a defect ({type(error).__name__})", _REPORT)
+        self._ran(name, when, trouble)
+
+
+_REPORT = "Please report this, with the version and the log, but without your secrets."
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types

@@ -12,7 +12,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
-from otpkeep_daemon.config import QUARANTINE_S
+from otpkeep_daemon.config import Config
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder, RealFolder
 from otpkeep_daemon.keys import Keys, Surroundings
@@ -35,7 +35,8 @@ class Service:
     """What the operations work with.
 
     `changed` is called after each edit, `unlocked` when the keys have come to stay, `moved` when the folder is another
-    one, `files_changed` when other files are watched than before; `jobs` tells of the scheduler.
+    one, `files_changed` when other files are watched than before; `jobs` tells of the scheduler,
+    `more_problems` what is wrong with the daemon itself.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -48,7 +49,7 @@ class Service:
         around: Surroundings,
         *,
         pid: int | None = None,
-        quarantine_s: Callable[[], int] = lambda: QUARANTINE_S,
+        config: Callable[[], Config] = Config,
     ) -> None:
         self.lock = Turns()
         self.changed: Callable[[], None] = lambda: None
@@ -56,6 +57,7 @@ class Service:
         self.moved: Callable[[Path], None] = lambda _directory: None
         self.files_changed: Callable[[], None] = lambda: None
         self.jobs: Callable[[], list[dict[str, Any]]] = list
+        self.more_problems: Callable[[], list[dict[str, str]]] = list
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
         self.accounts: Accounts | None = None
@@ -63,7 +65,7 @@ class Service:
         self.own_vault = own_vault
         self.around = around
         self.pid = pid
-        self.quarantine_s = quarantine_s
+        self.config = config
         self.watched = Watched(
             store,
             own_vault.path,

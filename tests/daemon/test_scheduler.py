@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otpkeep_daemon.scheduler import Scheduler, _ClockProofStore, _Every, next_due
-from otpkeep_protocol.errors import Unreachable
+from otpkeep_protocol.errors import OtpkeepError, Unreachable
 
 HOUR = 3600.0
 CENTURY = 100 * 365 * 86400.0
@@ -26,9 +26,9 @@ SOON_S = 10.0
 @contextmanager
 def running(
     jobs: dict[str, Callable[[], object]], period: float = HOUR, last: float | None = None
-) -> Iterator[tuple[Scheduler, queue.Queue[tuple[str, float, bool]]]]:
+) -> Iterator[tuple[Scheduler, queue.Queue[tuple[str, float, OtpkeepError | None]]]]:
     """A scheduler at work, and what it reports."""
-    reports: queue.Queue[tuple[str, float, bool]] = queue.Queue()
+    reports: queue.Queue[tuple[str, float, OtpkeepError | None]] = queue.Queue()
     scheduler = Scheduler(jobs, dict.fromkeys(jobs, period), lambda name: last, lambda *report: reports.put(report))
     scheduler.start()
     try:
@@ -64,8 +64,8 @@ def test_no_clock_puts_a_job_off_beyond_its_period(period: float, last: float | 
 def test_an_overdue_job_runs_at_once_and_only_once() -> None:
     before = time.time()
     with running({"look": nothing}, last=before - 50 * HOUR) as (scheduler, reports):
-        name, when, ok = reports.get(timeout=SOON_S)
-        assert (name, ok) == ("look", True)
+        name, when, trouble = reports.get(timeout=SOON_S)
+        assert (name, trouble) == ("look", None)
         assert before <= when <= time.time()
         assert scheduler.upcoming()["look"] > before + HOUR - 1
     assert reports.empty()
@@ -80,7 +80,7 @@ def test_a_job_that_ran_lately_waits() -> None:
 
 def test_a_job_repeats() -> None:
     with running({"look": nothing}, period=0.02) as (_, reports):
-        assert [reports.get(timeout=SOON_S)[2] for _ in range(3)] == [True] * 3
+        assert [reports.get(timeout=SOON_S)[2] for _ in range(3)] == [None] * 3
 
 
 def test_a_job_that_fails_is_reported_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -88,8 +88,9 @@ def test_a_job_that_fails_is_reported_and_tried_again(caplog: pytest.LogCaptureF
         raise Unreachable("the disk is away", "plug it in")
 
     with running({"look": fail}, period=0.02) as (_, reports):
-        assert [reports.get(timeout=SOON_S)[2] for _ in range(3)] == [False] * 3
-    assert "The job look failed: the disk is away" in caplog.text
+        troubles = [reports.get(timeout=SOON_S)[2] for _ in range(3)]
+    assert [(error.message, error.hint) for error in troubles if error] == [("the disk is away", "plug it in")] * 3
+    assert "the job look failed: the disk is away" in caplog.text
     assert "Traceback" not in caplog.text
 
 
@@ -98,7 +99,8 @@ def test_a_defect_in_a_job_is_reported_and_ends_nothing(caplog: pytest.LogCaptur
         raise ZeroDivisionError
 
     with running({"look": defect}, period=0.02) as (_, reports):
-        assert [reports.get(timeout=SOON_S)[2] for _ in range(2)] == [False] * 2
+        troubles = [reports.get(timeout=SOON_S)[2] for _ in range(2)]
+    assert all(error is not None and "ZeroDivisionError" in error.message for error in troubles)
     assert "ZeroDivisionError" in caplog.text
 
 

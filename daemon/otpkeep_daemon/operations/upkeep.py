@@ -52,4 +52,6 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
     if service.pid is None:
         service.engine.check()
     status = Status(service.store, service.engine, service.own_vault, service.accounts, service.watched)
-    return status.row(pid=service.pid, now_ms=service.around.now(), jobs=service.jobs())
+    row = status.row(pid=service.pid, now_ms=service.around.now(), jobs=service.jobs())
+    row["problems"] += service.more_problems()
+    return row
