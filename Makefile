@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint unit bench vectors clean
+.PHONY: setup demo test lint unit sweep bench vectors clean
 
 setup: $(BIN)/otpkeep
 
@@ -25,6 +25,10 @@ lint: setup
 
 unit: setup
 	$(BIN)/pytest -n auto
+
+# Kills at every system call, where `make test` takes a part of them.
+sweep: setup
+	OTPKEEP_SWEEP=all $(BIN)/pytest -n auto tests/system
 
 bench: setup
 	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done

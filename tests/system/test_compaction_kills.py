@@ -9,10 +9,25 @@ from pathlib import Path
 import pytest
 
 from support_cli import Device
-from support_system import carry, eventually, heir, listed, logged, need, ours, pair, picture, under_strace, uri
+from support_system import (
+    bounded,
+    calls_of,
+    carry,
+    eventually,
+    heir,
+    listed,
+    logged,
+    need,
+    ours,
+    pair,
+    picture,
+    under_strace,
+    uri,
+)
 
-EVERY = {"linkat": 1, "unlink": 3, "unlinkat": 1, "fsync": 3, "fdatasync": 4, "pwrite64": 25}
-"""At each how manieth call of a kind the process is killed: most of SQLite's writes are much like the one before."""
+CALLS = ("linkat", "unlink", "unlinkat", "fsync", "fdatasync", "pwrite64")
+KILLS = 3
+"""At how many calls of a kind the process is killed, but in a full sweep."""
 ACCOUNTS = 20
 
 
@@ -54,13 +69,6 @@ class Template:
             shutil.copytree(self._kept / path.name, path)
 
 
-def killed_compaction(device: Device, call: str, at: int) -> bool:
-    """Run `compact` and have it killed at its n-th call of a kind. Return False if it ended before that."""
-    code = under_strace(device, call, "compact", fault=f"signal=SIGKILL:when={at}")
-    assert code in (0, -9)
-    return code == -9
-
-
 def check_whole(template: Template, heir_home: str) -> None:
     """Check that the device goes on as if nothing had been, and that a fresh one recovers from the folder as it is."""
     device = template.device
@@ -76,20 +84,25 @@ def check_whole(template: Template, heir_home: str) -> None:
     assert device.run("verify", "--depth", "rebuild").ok().json["problems"] == []
 
 
-@pytest.mark.parametrize("call", list(EVERY))
-def test_a_compaction_killed_at_any_system_call_loses_nothing(tmp_path: Path, call: str) -> None:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template(tmp_path_factory.mktemp("compaction"))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_compaction_killed_at_any_system_call_loses_nothing(template: Template, tmp_path: Path, call: str) -> None:
     need("strace")
-    template = Template(tmp_path)
-    at, kills = 1, 0
-    while killed_compaction(template.device, call, at):
-        kills += 1
-        check_whole(template, f"heir-{at}")
-        template.reset()
-        at += EVERY[call]
-    # then: the last time it was not killed, and did its work
-    assert call == "unlinkat" or kills > 0
-    check_whole(template, "the-last-heir")
+    # given: a compaction that is not disturbed, and does its work
+    places = calls_of(template.device, [call], tmp_path / "calls", "compact")
+    check_whole(template, f"{call}-0")
     assert not template.removable & {path.name for path in ours(template.device.folder)}
+    for _, at in bounded(places, KILLS):
+        # when: it is killed at one of its calls
+        template.reset()
+        assert under_strace(template.device, call, "compact", fault=f"signal=SIGKILL:when={at}") == -9
+        # then: nothing is lost
+        check_whole(template, f"{call}-{at}")
+    template.reset()
 
 
 def test_compaction_under_load_loses_nothing_and_a_fresh_device_recovers_at_every_moment(tmp_path: Path) -> None:

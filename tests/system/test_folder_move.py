@@ -11,6 +11,7 @@ import pytest
 from support_cli import Device, Result
 from support_system import (
     begin,
+    bounded,
     carry,
     eventually,
     flipped,
@@ -260,7 +261,7 @@ class TestInterrupted:
         ("renameat", 2),
     )
 
-    @pytest.mark.parametrize(("call", "at"), STEPS)
+    @pytest.mark.parametrize(("call", "at"), bounded(STEPS, 8))
     def test_a_move_that_was_killed_leaves_the_old_folder_or_the_new_in_use(
         self, alpha: Device, new: Path, call: str, at: int
     ) -> None:

@@ -15,12 +15,24 @@ from otpkeep_daemon.formats import aegis
 from otpkeep_daemon.formats.entry import Rewrite
 from otpkeep_protocol.errors import OtpkeepError
 from support_cli import Device, secret_file
-from support_system import SHARED_EXPORTS, eventually, listed, logged, need, status, under_strace
+from support_system import (
+    SHARED_EXPORTS,
+    bounded,
+    calls_of,
+    eventually,
+    listed,
+    logged,
+    need,
+    status,
+    under_strace,
+)
 from support_watch import ENCRYPTED, PASSWORD, PLAIN, AegisFile, Entry, entry_of
 
 WITHIN_S = 20.0
 STEPS = ("renameat2", "renameat", "rename", "linkat", "fsync", "fdatasync", "fchmod", "unlinkat", "unlink")
 """The system calls by which a write-back changes anything that outlives its process."""
+KILLS = 16
+"""At how many of them it is killed, but in a full sweep."""
 
 
 @pytest.fixture
@@ -207,10 +219,7 @@ class Ordeal:
 
     def places(self) -> list[tuple[str, int]]:
         """Return each system call of an undisturbed edit and write-back: its name, and its number among its kind."""
-        assert under_strace(self.device, ",".join(STEPS), *self.edit, log=self.log) == 0
-        lines = [line.split(maxsplit=1)[1] for line in self.log.read_text().splitlines()]
-        totals = {call: sum(line.startswith(f"{call}(") for line in lines) for call in STEPS}
-        return [(call, at) for call, total in totals.items() for at in range(1, total + 1)]
+        return calls_of(self.device, STEPS, self.log, *self.edit)
 
     def kill(self, call: str, at: int) -> None:
         shutil.rmtree(self.place)
@@ -248,9 +257,10 @@ def test_a_write_back_that_was_killed_makes_no_event_and_loses_none(tmp_path: Pa
             ordeal.kill(call, at)
 
     with ThreadPoolExecutor(2) as threads:
-        for done in [threads.submit(run, ordeal, places[n::2]) for n, ordeal in enumerate(ordeals)]:
+        chosen = bounded(places, KILLS)
+        for done in [threads.submit(run, ordeal, chosen[n::2]) for n, ordeal in enumerate(ordeals)]:
             done.result()
     assert [wrong for ordeal in ordeals for wrong in ordeal.wrong] == []
     # and: it was killed at nearly each of them, and between writing and recording, too
-    assert sum(ordeal.kills for ordeal in ordeals) > 0.8 * len(places)
-    assert sum(ordeal.written for ordeal in ordeals) >= 3
+    assert sum(ordeal.kills for ordeal in ordeals) > 0.8 * len(chosen)
+    assert sum(ordeal.written for ordeal in ordeals) >= 1
