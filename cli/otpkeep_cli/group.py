@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "compact": "compacting:compact",
     "folder": "folders:folder",
     "devices": "devices:devices",
+    "config": "configuring:config",
     "unlock": "locking:unlock",
     "lock": "locking:lock",
     "daemon": "daemons:daemon",

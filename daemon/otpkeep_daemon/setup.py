@@ -12,6 +12,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.config_file import create_template
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.formats import aegis_crypto
 from otpkeep_daemon.found import choose_vault, holds_vault, read_all
@@ -132,6 +133,7 @@ def _finish(home: Home, paths: Paths, replica: Replica) -> bool:
     if outcome.trouble is not None:
         raise outcome.trouble
     home.folder.write_readme(FOLDER_README)
+    create_template(paths.config)
     own_vault, accounts = OwnVault(paths.own_vault, AROUND.random), Accounts(replica)
     if replica.slot_statements:
         own_vault.write(own_vault.gather(accounts))

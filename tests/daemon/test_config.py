@@ -27,7 +27,7 @@ def test_a_misspelt_setting_is_named_with_line_and_suggestion() -> None:
         parse_config("debounce_ms = 1\n\nlook_evry_s = 5\n", "config.toml")
     assert "config.toml, line 3" in caught.value.message
     assert "look_evry_s" in caught.value.message
-    assert caught.value.hint == "Did you mean look_every_s?"
+    assert caught.value.hint == "Did you mean look_every_s? To take it out: otpkeep config --unset look_evry_s"
 
 
 @pytest.mark.parametrize("text", ["\n[folder]\npath = 1", "\nfolder.path = 1", '\n"folder" = 1', "\n[[folder]]\n"])
