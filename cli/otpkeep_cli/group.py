@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "unwatch": "watching:unwatch",
     "review": "watching:review",
     "status": "health:status",
+    "doctor": "doctor:doctor",
     "verify": "health:verify",
     "backup": "backups:backup",
     "compact": "compacting:compact",

@@ -45,8 +45,8 @@ def create_template(path: Path) -> bool:
 def change(path: Path, key: str, value: Value | None) -> None:
     """Set a value in the file, or (None) have it say nothing of that key any more. Durable when it returns.
 
-    Malformed if the file is in error and this repairs none of it; Busy if somebody else keeps writing it. Either leaves it as
-    it was.
+    Malformed if the file is in error and this repairs none of it; Busy if somebody else keeps writing it. Either
+    leaves it as it was.
     """
     for _ in range(ATTEMPTS):
         with _turn(path) as places:
