@@ -125,7 +125,7 @@ class Parts:
         self.worker.look()
 
     def _compact(self) -> None:
-        if self._service.accounts is not None and self._service.engine.publishing:
+        if self._service.accounts is not None and self._service.engine.publishing and self._settings.is_known:
             call(self._service, "compact", {"all": False, "dry_run": False})
 
 

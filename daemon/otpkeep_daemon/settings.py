@@ -21,16 +21,16 @@ class Settings:
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the file, which may be in error."""
+        """Read the file, which may be in error; `is_known`: it could be read since."""
         self.path = path
         self.trouble: OtpkeepError | None = None
         self._stamp = _stamp(path)
-        self._is_known = False
+        self.is_known = False
         self.now = Config()
         text = ""
         try:
             text = read_text(path) or ""
-            self.now, self._is_known = parse_config(text, str(path)), True
+            self.now, self.is_known = parse_config(text, str(path)), True
         except OtpkeepError as error:
             self.now, self.trouble = salvaged(text), error
 
@@ -40,7 +40,7 @@ class Settings:
         told = self.trouble.message if self.trouble is not None else None
         try:
             self.now, self.trouble = parse_config(read_text(self.path) or "", str(self.path)), None
-            self._is_known = True
+            self.is_known = True
         except OtpkeepError as error:
             self.trouble = error
             if error.message != told:
@@ -56,13 +56,19 @@ class Settings:
 
     def check(self) -> None:
         """Raise why the settings are not known, if they never were: nothing may be deleted by guessed ones."""
-        if not self._is_known and self.trouble is not None:
+        if not self.is_known and self.trouble is not None:
             raise self.trouble
 
     def problems(self) -> list[dict[str, str]]:
         """Return what is wrong with the file, as `status` shows it."""
-        trouble = self.trouble
-        return [] if trouble is None else [{"kind": "config", "message": trouble.message, "hint": trouble.hint}]
+        if self.trouble is None:
+            return []
+        message = f"{self.trouble.message} {_KEPT if self.is_known else _GUESSED}"
+        return [{"kind": "config", "message": message, "hint": self.trouble.hint}]
+
+
+_KEPT = "What it said before counts meanwhile."
+_GUESSED = "What can be understood of it counts meanwhile, and nothing is compacted."
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ from otpkeep_cli.session import places
 @click.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Look for whatever can be wrong on this machine; ends with 1 if something is."""
+    """Find what is wrong on this machine; ends with 1 if anything is."""
     from otpkeep_daemon.doctor.registry import examine  # --help needs none of it
 
     screen: Screen = ctx.obj

@@ -12,7 +12,7 @@ from otpkeep_daemon.doctor.machine import Machine
 from otpkeep_daemon.doctor.outcome import Finding
 
 SQLITE = "3.35"
-"""The first with an ON CONFLICT DO UPDATE that names no column (https://sqlite.org/lang_upsert.html), as the store has."""
+"""The first with ON CONFLICT DO UPDATE without a column, which the store needs (https://sqlite.org/lang_upsert.html)."""
 
 
 @dataclass(frozen=True, slots=True)
