@@ -161,13 +161,18 @@ def _read(path: Path) -> bytes | None:
             if stat.S_ISDIR(status.st_mode):
                 raise Malformed(f"The settings {path} can't be read: it is a directory.", "Move it away.")
             _check_owner(path, status)
-            return durable.read_all(descriptor, FILE_LIMIT)
+            data = durable.read_all(descriptor, FILE_LIMIT + 1)
+            if len(data) > FILE_LIMIT:
+                raise Malformed(f"The settings {path} can't be read: they are too long.", "Shorten the file.")
+            return data
     except FileNotFoundError:
         return None
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:
     """Refuse a file that another user may have written."""
+    if not hasattr(os, "geteuid"):
+        return  # Windows has access lists instead, and a person's files are closed to others there
     if status.st_uid not in (os.geteuid(), 0):
         raise Refused(f"The settings {path} belong to another user. They were not used.", "Make the file your own.")
     shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

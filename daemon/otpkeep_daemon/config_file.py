@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otpkeep_daemon import durable, exchange
-from otpkeep_daemon.config import FILE_LIMIT, SETTINGS, mistakes, parse_config, read_text
+from otpkeep_daemon.config import SETTINGS, mistakes, parse_config, read_text
 from otpkeep_daemon.exchange import Places
 from otpkeep_daemon.setting_kinds import Setting, Value, shown
 from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError
@@ -62,13 +61,18 @@ def edited(text: str, key: str, value: Value | None, source: str) -> str:
 
     Malformed if the text has mistakes that this does not correct: a file in error is touched only to repair it.
     """
+    import tomlkit  # only this command needs it
+
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         parse_config(text, source)
         raise
     wanted = {k: v for k, v in values.items() if k != key} | ({} if value is None else {key: value})
-    made = _without(text, key) if value is None else _with(text, key, value)
+    try:
+        made = _without(text, key) if value is None else _with(text, key, value)
+    except tomlkit.exceptions.TOMLKitError:
+        made = ""
     if tomllib.loads(made) != wanted:
         raise Malformed(f"{key} can't be changed in {source} by itself; nothing was changed.", "Edit the file by hand.")
     if not any(mistake.key == key for mistake in mistakes(text)):
@@ -77,7 +81,7 @@ def edited(text: str, key: str, value: Value | None, source: str) -> str:
 
 
 def _with(text: str, key: str, value: Value) -> str:
-    import tomlkit  # only this command needs it
+    import tomlkit  # as above
 
     document = tomlkit.parse(text)
     if key not in document and (made := _uncommented(text, key, value)) is not None:
@@ -130,6 +134,8 @@ def _split_at(text: str, pattern: re.Pattern[str]) -> tuple[str, str | None, str
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[Places]:
     """Let one command at a time write; give the names to do it with, where a link leads. OSErrors leave in words."""
+    import fcntl  # Windows, where settings are only read, has none
+
     real = Path(os.path.realpath(path))
     places = Places(real.parent, real.name, f".{real.name}.{secrets.token_hex(6)}")
     try:
@@ -163,4 +169,4 @@ def _put(places: Places, before: str | None, after: str) -> bool:
 
 
 def _is(data: bytes | None, text: str) -> bool:
-    return data is not None and data[:FILE_LIMIT] == text.encode()
+    return data is not None and data == text.encode()

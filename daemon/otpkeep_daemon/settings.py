@@ -51,8 +51,8 @@ class Settings:
         return bool(changed)
 
     def is_stale(self) -> bool:
-        """Tell whether the file is another one than was read, as far as its stamps show."""
-        return _stamp(self.path) != self._stamp
+        """Tell whether to read the file again: its stamps are others, or what was wrong may be repaired around it."""
+        return self.trouble is not None or _stamp(self.path) != self._stamp
 
     def check(self) -> None:
         """Raise why the settings are not known, if they never were: nothing may be deleted by guessed ones."""

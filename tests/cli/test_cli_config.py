@@ -118,6 +118,11 @@ def test_path_names_the_file_and_edit_opens_it_and_checks_it(fresh: Device) -> N
     assert {row["key"]: row["value"] for row in rows}["look_every_s"] == 9
 
 
+def test_a_shell_completes_the_names_of_settings(fresh: Device) -> None:
+    typed = {"_OTPKEEP_COMPLETE": "bash_complete", "COMP_WORDS": "otpkeep config deb", "COMP_CWORD": "2"}
+    assert fresh.run(json=False, env=typed).out.split() == ["plain,debounce_ms"]
+
+
 def test_init_leaves_an_explained_file_and_never_replaces_one(fresh: Device, tmp_path: Path) -> None:
     fresh.init()
     assert all(f"# {key} = " in settings(fresh).read_text() for key in SETTINGS)

@@ -113,6 +113,19 @@ def test_a_file_with_a_mistake_is_touched_only_to_repair_it(tmp_path: Path) -> N
     assert path.read_text() == "look_every_s = 5\n"
 
 
+@pytest.mark.parametrize("text", ["[folder]\npath = 1\n", "folder.path = 1\n", "folder = { path = 1 }\n"])
+def test_a_table_that_is_no_setting_can_be_taken_out(text: str) -> None:
+    assert "folder" not in edited(f"look_every_s = 5 # mine\n{text}", "folder", None, "x")
+
+
+def test_a_file_that_is_too_long_is_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# mine\n" * 200_000)
+    with pytest.raises(Malformed, match="too long"):
+        change(path, "look_every_s", 5)
+    assert path.stat().st_size == 1_400_000
+
+
 def test_a_new_file_is_the_template_with_the_value_and_for_the_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     change(path, "look_every_s", 5)

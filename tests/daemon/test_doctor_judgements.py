@@ -13,8 +13,16 @@ import pytest
 from otpkeep_daemon.doctor.clock import Clock, judge_clock
 from otpkeep_daemon.doctor.machine import Daemon, this_machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError, outcomes
-from otpkeep_daemon.doctor.places import FolderFacts, Space, StorePlace, Watchable
-from otpkeep_daemon.doctor.places import judge_folder, judge_space, judge_store_place, judge_watchable
+from otpkeep_daemon.doctor.places import (
+    FolderFacts,
+    Space,
+    StorePlace,
+    Watchable,
+    judge_folder,
+    judge_space,
+    judge_store_place,
+    judge_watchable,
+)
 from otpkeep_daemon.doctor.registry import CHECKS, Check, report
 from otpkeep_daemon.doctor.service_unit import Agent, Unit, agent, judge_agent, judge_lingering, judge_unit, lingering
 from otpkeep_daemon.doctor.serving import Serving, SocketPlace, judge_serving, judge_socket_place

@@ -124,6 +124,21 @@ def test_a_daemon_starts_with_a_broken_file_backs_up_and_deletes_nothing(device:
         device.run("compact").ok()
 
 
+def test_a_repair_around_the_file_is_noticed_by_the_timed_look(device: Device) -> None:
+    settings = device.home / "config.toml"
+    settings.write_text("look_every_s = 1\n")
+    with device.daemon():
+        # given: a file that others could change, in a directory that lets them in
+        device.home.chmod(0o711)
+        settings.chmod(0o666)
+        (problem,) = eventually(lambda: config_problems(device), "the open file is a problem")
+        assert problem["hint"] == f"chmod 600 {settings}"
+        # when: the directory is closed, which leaves the file as it is
+        device.home.chmod(0o700)
+        # then: the problem is gone
+        eventually(lambda: not config_problems(device), "the problem is gone")
+
+
 def test_without_a_daemon_a_mistake_is_a_problem_in_status_too(device: Device) -> None:
     (device.home / "config.toml").write_text("nonsense = 1\n")
     assert "line 1" in config_problems(device)[0]["message"]

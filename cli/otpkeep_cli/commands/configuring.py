@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME = "See: otpkeep config --help"
 
 
+def _keys(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Complete the name of a setting in a shell."""
+    from otpkeep_daemon.config import SETTINGS  # only a shell that completes needs them
+
+    return [key for key in SETTINGS if key.startswith(begun)]
+
+
 @click.command()
-@click.argument("key", metavar="[KEY]", type=text, required=False)
+@click.argument("key", metavar="[KEY]", type=text, required=False, shell_complete=_keys)
 @click.argument("value", metavar="[VALUE]", type=text, required=False)
 @click.option("--unset", is_flag=True, help="Go back to the default of KEY.")
 @click.option("--edit", is_flag=True, help="Open the file in your editor, and check it afterwards.")

@@ -104,7 +104,7 @@ def this_machine(paths: Paths, env: Mapping[str, str]) -> Machine:
         env=env,
         platform=sys.platform,
         home=home,
-        uid=os.geteuid(),
+        uid=os.geteuid() if hasattr(os, "geteuid") else 0,
         now_s=time.time(),
         config=_config(paths),
         daemon=_daemon(paths),

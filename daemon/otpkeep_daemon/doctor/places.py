@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,11 +66,16 @@ def _trouble(path: Path) -> str:
         status = path.stat()
         if not stat.S_ISDIR(status.st_mode):
             return "is not a directory"
-        if os.statvfs(path).f_flag & os.ST_RDONLY:
+        if _is_read_only(path):
             return "is on a file system that is mounted read-only"
     except OSError as error:
         return f"can't be reached: {error.strerror}"
     return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else "may not be read and written by you"
+
+
+def _is_read_only(path: Path) -> bool:
+    """Tell whether the file system is mounted so; false where the system does not say (Windows)."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def judge_folder(folder: FolderFacts) -> list[Finding]:
@@ -145,7 +151,7 @@ def store_place(machine: Machine) -> StorePlace:
     path = machine.paths.data
     if not path.is_dir():
         raise NotHereError
-    read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    read_only = _is_read_only(path)
     return StorePlace(path, filesystem_of(path), read_only, links=read_only or _has_links(path))
 
 
@@ -169,7 +175,7 @@ def _has_links(directory: Path) -> bool:
 def judge_store_place(place: StorePlace) -> list[Finding]:
     """Return why a store is not safe there."""
     hint = "Set OTPKEEP_HOME to a directory on a local disk; only the folder may be elsewhere."
-    if is_network(place.kind) or is_blind(place.kind):
+    if is_network(place.kind):
         return [Finding(f"{place.path} is on {place.kind}, where a store can't be kept safe", hint)]
     if place.kind in _IN_MEMORY:
         return [Finding(f"{place.path} is in memory ({place.kind}): a restart of the machine empties it", hint)]
@@ -199,8 +205,10 @@ def space(machine: Machine) -> list[Space]:
 
 
 def _space(what: str, path: Path) -> Space:
-    status = os.statvfs(path)
-    return Space(what, path, status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None)
+    names = None
+    if hasattr(os, "statvfs") and (status := os.statvfs(path)).f_files:
+        names = status.f_favail
+    return Space(what, path, shutil.disk_usage(path).free, names)
 
 
 def judge_space(places: Sequence[Space]) -> list[Finding]:

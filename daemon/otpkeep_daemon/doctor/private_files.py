@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otpkeep_daemon.doctor.machine import Machine
-from otpkeep_daemon.doctor.outcome import Finding, quoted
+from otpkeep_daemon.doctor.outcome import Finding, NotHereError, quoted
 from otpkeep_daemon.unlock import COMMAND_VARIABLE, FILE_VARIABLE, NEW_FILE_VARIABLE
 
 _ANY = 0o077
 _CHANGE = 0o022
+_UNMAPPED = 65534
+"""Who owns / in a container of an ordinary user, where root is somebody outside (user_namespaces(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class Seen:
 
 
 def own_places(machine: Machine) -> tuple[int, list[Seen]]:
-    """Return this user and everything of otpkeep's that exists, parents included."""
+    """Return this user and everything of otpkeep's that exists, parents included. NotHereError without such modes."""
+    if machine.platform == "win32":
+        raise NotHereError
     paths = machine.paths
     wanted = {paths.config_dir: _CHANGE, paths.runtime: _ANY, paths.data: _ANY}
     wanted |= {path: 0 for place in list(wanted) for path in Path(os.path.realpath(place)).parents}
@@ -71,7 +75,7 @@ def _own(seen: Seen, uid: int) -> list[Finding]:
 
 def _parent(seen: Seen, uid: int) -> list[Finding]:
     """Judge a directory above otpkeep's: who may rename in it could exchange all of it."""
-    if seen.uid not in (uid, 0):
+    if seen.uid not in (uid, 0, _UNMAPPED):
         hint = "Set OTPKEEP_HOME to a directory below your home."
         return [Finding(f"{seen.path}, which leads to otpkeep's files, belongs to another user", hint)]
     if seen.mode & stat.S_IWOTH and not seen.mode & stat.S_ISVTX:

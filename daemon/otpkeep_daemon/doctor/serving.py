@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +49,8 @@ def own_version() -> str:
 
 def _is_held(lock: Path) -> bool:
     """Tell whether a process holds the writer lock; the file is left as it is."""
+    import fcntl  # as in `config_file`
+
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
         try:
