@@ -50,6 +50,17 @@ def connect(paths: Paths, passphrase: Callable[[], str], *, keys: bool = True) -
         yield call if call is not None else _Remote(paths, lambda: given, keys=keys)
 
 
+@contextmanager
+def daemon(paths: Paths) -> Iterator[Call | None]:
+    """Yield the running daemon for what works locked, None if there is none; the store is never opened."""
+    peer = connect_socket(paths.socket, TIMEOUT_S)
+    if peer is None:
+        yield None
+        return
+    with _Remote(paths, lambda: "", keys=False, peer=peer) as remote:
+        yield remote
+
+
 def is_served(paths: Paths) -> bool:
     """Tell whether a daemon listens."""
     peer = connect_socket(paths.socket, TIMEOUT_S)

@@ -11,7 +11,6 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.calls import call
-from otpkeep_daemon.config import read_config
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.home import AROUND, is_ready
@@ -33,7 +32,7 @@ def open_service(
 ) -> Service:
     """Return the service of this home under a lock that is held; closing it lets go of the lock.
 
-    `settings` are the daemon's; a command reads the file when it needs one.
+    `settings` are the daemon's; a command reads the file by itself.
     """
     store = Store(paths.store, lock)
     try:
@@ -50,8 +49,10 @@ def open_service(
         )
     folder = RealFolder(Path(os.fsdecode(store.need("folder"))), store.need("tag").decode())
     own_vault = OwnVault(paths.own_vault, AROUND.random)
-    config = (lambda: settings.now) if settings is not None else (lambda: read_config(paths.config))
-    return Service(store, folder, own_vault, AROUND, pid=pid, config=config)
+    used = settings if settings is not None else Settings(paths.config)
+    service = Service(store, folder, own_vault, AROUND, pid=pid, config=lambda: used.now)
+    service.check_settings, service.more_problems = used.check, used.problems
+    return service
 
 
 @contextmanager

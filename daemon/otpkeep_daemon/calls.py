@@ -11,6 +11,7 @@ from otpkeep_daemon.database import translated
 from otpkeep_daemon.operations import (
     accounts,
     compaction,
+    configuration,
     folders,
     history,
     locking,
@@ -57,6 +58,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "folder": Operation(folders.show, needs_key=False),
     "move": Operation(folders.move, locks_itself=True),
     "status": Operation(upkeep.status, needs_key=False),
+    "reload": Operation(configuration.reload, needs_key=False),
     "slots": Operation(locking.slots, needs_key=False),
     "unlock": Operation(locking.unlock, needs_key=False),
     "lock": Operation(locking.lock, needs_key=False),

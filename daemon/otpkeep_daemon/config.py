@@ -1,82 +1,184 @@
-"""The settings file: TOML, every key optional, an unknown one an error. The only user of TOML."""
+"""The settings: one table of them, and the TOML file that may say otherwise.
+
+A setting is one line in `Config`; validation, `otpkeep config`, the file's comments and the README follow from it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
+import stat
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from otpkeep_protocol.errors import Malformed
+from otpkeep_daemon import durable
+from otpkeep_daemon.setting_kinds import Setting, whole
+from otpkeep_protocol.errors import Malformed, Refused
 
-MOST = 86_400
-LONGEST_S = 31_536_000
-QUARANTINE_S = 1_209_600
-"""14 days: a device that was off over a holiday still finds what it was reading."""
+DAY_S = 86_400
+YEAR_S = 31_536_000
+FILE_LIMIT = 1_048_576
+"""Bytes. More than anybody writes by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and their defaults; every value is a whole number from 1 to MOST, a quarantine to LONGEST_S."""
+    """The settings with their defaults, in the order of the file."""
 
-    look_every_s: int = 60
-    """Seconds between two looks at the folder that nothing prompted."""
-    debounce_ms: int = 50
-    """Milliseconds without a change before a change in the folder is looked at."""
-    own_vault_delay_ms: int = 200
-    """Milliseconds by which writing the own vault file waits for further edits."""
-    compact_every_s: int = 3_600
-    """Seconds between two looks at whether there is something to compact."""
-    quarantine_s: int = QUARANTINE_S
-    """Seconds for which a file stays in the folder after another has taken its place: 14 days."""
+    look_every_s: int = whole(60, 1, DAY_S, "Seconds between two looks at the folder that nothing prompted.")
+    debounce_ms: int = whole(50, 1, 10_000, "Milliseconds without a change before a change in a folder is looked at.")
+    own_vault_delay_ms: int = whole(200, 1, 2_000, "Milliseconds for which the own vault file waits for more edits.")
+    compact_every_s: int = whole(3_600, 1, DAY_S, "Seconds between two looks at whether there is something to compact.")
+    quarantine_s: int = whole(14 * DAY_S, 1, YEAR_S, "Seconds for which a file that was replaced stays in the folder.")
+
+
+SETTINGS: Mapping[str, Setting] = {
+    f.name: Setting(f.name, getattr(Config(), f.name), **f.metadata) for f in dataclasses.fields(Config)
+}
+"""Every setting by its key, in the order of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with a file of settings, in which line (from 1; None: in the file as a whole), with which key."""
+
+    line: int | None
+    message: str
+    hint: str
+    key: str | None = None
 
 
 def read_config(path: Path) -> Config:
-    """Return the settings in the file, or the defaults if there is none; Malformed names key and line."""
+    """Return the settings in the file, or the defaults if there is none. Malformed or Refused as `read_text` and
+    `parse_config` have them.
+    """
+    return parse_config(read_text(path) or "", str(path))
+
+
+def read_text(path: Path) -> str | None:
+    """Return what the file says, None if there is none.
+
+    Malformed if it can't be read; Refused if others may change it: a setting can be a command.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Config()
+        data = _read(path)
+        return data.decode() if data is not None else None
     except (OSError, UnicodeDecodeError) as error:
         raise Malformed(f"The settings {path} can't be read: {_reason(error)}.", "Correct the file.") from error
-    return parse_config(text, str(path))
 
 
 def parse_config(text: str, source: str) -> Config:
-    """Return the settings in a TOML text; `source` names it in errors. Malformed as for read_config."""
+    """Return the settings in a TOML text; `source` names it in errors. Malformed names the first mistake's line."""
+    found = mistakes(text)
+    if found:
+        more = f" ({len(found) - 1} more below it)" if len(found) > 1 else ""
+        place = source if found[0].line is None else f"{source}, line {found[0].line}"
+        raise Malformed(f"{place}: {found[0].message}.{more}", found[0].hint)
+    return Config(**tomllib.loads(text))
+
+
+def mistakes(text: str) -> list[Mistake]:
+    """Return all that is wrong with a text of settings, from top to bottom."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Malformed(f"The settings {source} are not TOML: {error}.", "Correct that place.") from error
-    for key, value in values.items():
-        _check(key, value, f"{source}, line {_line_of(key, text)}")
-    return Config(**values)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return [_not_toml(error)]
+    found = [mistake for key, value in values.items() if (mistake := _mistake(key, value, text))]
+    return sorted(found, key=lambda mistake: mistake.line or 0)
 
 
-def _check(key: str, value: object, place: str) -> None:
-    """Raise Malformed unless `key` is a setting and `value` fits it; `place` is file and line."""
-    defaults = dataclasses.asdict(Config())
-    if key not in defaults:
-        raise Malformed(f"{place}: there is no setting {key!r}.", _suggestion(key, list(defaults)))
-    most = LONGEST_S if key == "quarantine_s" else MOST
-    if type(value) is not int or not 1 <= value <= most:
-        hint = f"Write for example: {key} = {defaults[key]}"
-        raise Malformed(f"{place}: {key} must be a whole number from 1 to {most}.", hint)
+def salvaged(text: str) -> Config:
+    """Return what can be understood of a text with mistakes, and the defaults for the rest."""
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return Config()
+    return Config(**{key: v for key, v in values.items() if key in SETTINGS and SETTINGS[key].kind.fits(v)})
 
 
-def _suggestion(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"The settings are {', '.join(known)}."
+def setting_named(key: str) -> Setting | None:
+    """Return the setting of that key."""
+    return SETTINGS.get(key)
+
+
+def suggestion(key: str) -> str:
+    """Return what a person who wrote this key may have meant."""
+    close = difflib.get_close_matches(key, SETTINGS, n=1)
+    return f"Did you mean {close[0]}?" if close else f"The settings are {', '.join(SETTINGS)}."
+
+
+def _mistake(key: str, value: Any, text: str) -> Mistake | None:
+    setting = SETTINGS.get(key)
+    if setting is None:
+        return Mistake(_line_of(key, text), f"there is no setting {key!r}", f"{suggestion(key)}{_removal(key)}", key)
+    if setting.kind.fits(value):
+        return None
+    return Mistake(_line_of(key, text), f"{key} must be {setting.kind.allowed}", setting.example, key)
+
+
+def _removal(key: str) -> str:
+    return f" To take it out: otpkeep config --unset {key}" if re.fullmatch(r"[A-Za-z0-9_]+", key) else ""
+
+
+def _not_toml(error: Exception) -> Mistake:
+    place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
+    if place is None:
+        said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is nested too deeply"
+        return Mistake(None, f"this is not TOML: {said}", _TOML_HINT)
+    said = f"{str(error)[: place.start()]} (column {place[2]})"
+    return Mistake(int(place[1]), f"this is not TOML: {said}", _TOML_HINT)
+
+
+_TOML_HINT = "Correct that line; a setting is written like: look_every_s = 60"
 
 
 def _line_of(key: str, text: str) -> int:
     """Return the number of the line that first writes a top-level key or table; 1 if it is spelt oddly."""
-    quoted = re.escape(key)
-    pattern = re.compile(rf"""\s*\[*\s*["']?{quoted}["']?\s*[=.\]]""")
-    lines = enumerate(text.splitlines(), start=1)
-    return next((number for number, line in lines if pattern.match(line)), 1)
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    lines = text.splitlines(keepends=True)
+    found = (n for n, line in enumerate(lines) if pattern.match(line) and _is_toml("".join(lines[:n])))
+    return next(found, 0) + 1
+
+
+def _is_toml(text: str) -> bool:
+    """Tell whether a text is whole; the beginning of one is not if it ends inside a string of several lines."""
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with durable.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise Malformed(f"The settings {path} can't be read: it is a directory.", "Move it away.")
+            _check_owner(path, status)
+            data = durable.read_all(descriptor, FILE_LIMIT + 1)
+            if len(data) > FILE_LIMIT:
+                raise Malformed(f"The settings {path} can't be read: they are too long.", "Shorten the file.")
+            return data
+    except FileNotFoundError:
+        return None
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    """Refuse a file that another user may have written."""
+    if not hasattr(os, "geteuid"):
+        return  # Windows has access lists instead, and a person's files are closed to others there
+    if status.st_uid not in (os.geteuid(), 0):
+        raise Refused(f"The settings {path} belong to another user. They were not used.", "Make the file your own.")
+    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    enterable = Path(os.path.realpath(path)).parent.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)
+    if shared and enterable:
+        raise Refused(f"Other users may change the settings {path}. They were not used.", f"chmod 600 {path}")
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

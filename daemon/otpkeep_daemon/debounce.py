@@ -25,6 +25,12 @@ class Debounce:
         self._thread = threading.Thread(target=self._run, name="otpkeep-debounce", daemon=True)
         self._thread.start()
 
+    def pace(self, quiet_s: float, limit_s: float) -> None:
+        """Go by other times from now on."""
+        with self._changed:
+            self._quiet, self._limit = quiet_s, limit_s
+            self._changed.notify()
+
     def touch(self) -> None:
         """Ask for a call soon."""
         with self._changed:

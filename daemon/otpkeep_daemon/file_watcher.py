@@ -55,6 +55,13 @@ class FileWatcher:
                     self._watchers[directory] = self._watcher(directory)
                     self._watchers[directory].start()
 
+    def pace(self, quiet_s: float) -> None:
+        """Wait for another pause before a hint from now on."""
+        with self._lock:
+            self._quiet_s = quiet_s
+            for watcher in self._watchers.values():
+                watcher.pace(quiet_s)
+
     def _watcher(self, directory: Path) -> Watcher:
         def is_other(name: str) -> bool:
             watched = self._names.get(directory, frozenset())

@@ -36,6 +36,8 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
     settings = Settings(paths.config)
+    if settings.trouble is not None:
+        log.error("settings that are in error count as not set: %s", settings.trouble.message)
     lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
     if lock is None:
         raise Busy(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")

@@ -14,14 +14,33 @@ _NETWORK = frozenset({"afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gluster
 """Where locks and shared memory, and with them SQLite's write-ahead log, can't be relied on."""
 
 
+_SHARED = frozenset({"autofs", "fuse", "prl_fs", "vboxsf", "virtiofs", "vmhgfs"})
+"""Where others change files without this kernel's knowing: programs behind FUSE, hosts of virtual machines."""
+
+
 def network_filesystem(path: Path) -> str | None:
     """Return the type of the network file system that `path` is on (`nfs4` …), else None, also if unknown."""
+    kind = filesystem_of(path)
+    return kind if kind in _NETWORK else None
+
+
+def filesystem_of(path: Path) -> str | None:
+    """Return the type of the file system that `path` is on, None if unknown."""
     try:
         table = _MOUNTINFO.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
-    kind = filesystem_type(table, str(path.resolve()))
-    return kind if kind in _NETWORK else None
+    return filesystem_type(table, str(path.resolve()))
+
+
+def is_network(kind: str | None) -> bool:
+    """Tell whether a type is that of a network file system."""
+    return kind in _NETWORK
+
+
+def is_blind(kind: str | None) -> bool:
+    """Tell whether files of that type can change without any watcher's hearing of it (inotify(7), "Limitations")."""
+    return kind is not None and (kind in _NETWORK | _SHARED or kind.startswith("fuse."))
 
 
 def filesystem_type(mountinfo: str, path: str) -> str | None:

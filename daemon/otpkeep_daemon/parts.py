@@ -26,6 +26,7 @@ from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
 from otpkeep_protocol.errors import OtpkeepError
 
+_CONFIG_QUIET_S = 0.05
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +46,7 @@ class Parts:
         directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), settings.now.debounce_ms / 1000
         self._watcher = Watcher(directory, self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
         self._files = FileWatcher(service.watching.paths, self.worker.look_at_files, quiet_s)
+        self._config_files = FileWatcher(lambda: _places(settings.path), self.reload, _CONFIG_QUIET_S)
         self._record = Record(service.store, service.lock)
         self._jobs = self._all_jobs()
         self._scheduler = Scheduler(
@@ -62,20 +64,25 @@ class Parts:
         service.files_changed = self._files.rearm
         service.jobs = lambda: self._record.rows(self._scheduler.upcoming())
         service.more_problems = self._problems
+        service.reload = self.reload
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Run until the end of the block."""
         with contextlib.ExitStack() as parts:
-            for part in (self.worker, self._watcher, self._files, self._scheduler, self._server):
+            for part in (self.worker, self._watcher, self._files, self._scheduler, self._server, self._config_files):
                 part.start()
                 parts.callback(part.stop)
             yield
 
     def reload(self) -> None:
-        """Go by the settings as they are in the file now."""
-        if self._settings.reload():
-            self._scheduler.reschedule(self._periods())
+        """Go by the settings as they are in the file now. Safe from any thread."""
+        with self._service.lock:
+            if self._settings.reload():
+                self._scheduler.reschedule(self._periods())
+                quiet_s = self._settings.now.debounce_ms / 1000
+                self._watcher.pace(quiet_s)
+                self._files.pace(quiet_s)
 
     # what the parts do for each other
 
@@ -89,9 +96,7 @@ class Parts:
 
     def _problems(self) -> list[dict[str, str]]:
         """Return what is wrong with the daemon itself."""
-        trouble = self._settings.trouble
-        found = [] if trouble is None else [{"kind": "config", "message": trouble.message, "hint": trouble.hint}]
-        return found + self._record.problems()
+        return self._settings.problems() + self._record.problems()
 
     # jobs
 
@@ -113,9 +118,17 @@ class Parts:
     def _look(self) -> None:
         self._watcher.rearm()
         self._files.rearm()
+        self._config_files.rearm()
+        if self._settings.is_stale():
+            self.reload()
         self.worker.look_at_files()
         self.worker.look()
 
     def _compact(self) -> None:
-        if self._service.accounts is not None and self._service.engine.publishing:
+        if self._service.accounts is not None and self._service.engine.publishing and self._settings.is_known:
             call(self._service, "compact", {"all": False, "dry_run": False})
+
+
+def _places(config: Path) -> set[Path]:
+    """Return where a change of the settings can show: the file, and what it leads to if it is a link."""
+    return {config, Path(os.path.realpath(config))}

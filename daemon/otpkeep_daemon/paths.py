@@ -76,6 +76,11 @@ class Paths:
         """The daemon's Unix socket."""
         return self.runtime / "control.sock"
 
+    def prepare_config(self) -> None:
+        """Make the directory of the settings alone; Refused as for `prepare`."""
+        _make_private(self.config_dir)
+        _check_private(self.config_dir)
+
     def prepare(self) -> None:
         """Make the directories, for this user alone; Refused if others could change what is in them."""
         for directory in dict.fromkeys((self.config_dir, self.data, self.runtime)):

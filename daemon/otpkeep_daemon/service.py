@@ -36,7 +36,8 @@ class Service:
 
     `changed` is called after each edit, `unlocked` when the keys have come to stay, `moved` when the folder is another
     one, `files_changed` when other files are watched than before; `jobs` tells of the scheduler,
-    `more_problems` what is wrong with the daemon itself.
+    `more_problems` what is wrong with the daemon itself. `reload` has the settings read anew, and `check_settings`
+    raises why they are not known, where they never could be read.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -58,6 +59,8 @@ class Service:
         self.files_changed: Callable[[], None] = lambda: None
         self.jobs: Callable[[], list[dict[str, Any]]] = list
         self.more_problems: Callable[[], list[dict[str, str]]] = list
+        self.reload: Callable[[], None] = lambda: None
+        self.check_settings: Callable[[], None] = lambda: None
         self.store = store
         self.engine = Engine(store, folder, around, self.lock)
         self.accounts: Accounts | None = None

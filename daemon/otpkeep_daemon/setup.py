@@ -5,6 +5,7 @@ The only code that signs with the admin seed, in the command's own process. Whoe
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.config_file import create_template
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.formats import aegis_crypto
 from otpkeep_daemon.found import choose_vault, holds_vault, read_all
@@ -27,13 +29,14 @@ from otpkeep_daemon.store import NewFile, Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import slots
 from otpkeep_protocol.content import Author
-from otpkeep_protocol.errors import Malformed, Refused
+from otpkeep_protocol.errors import Malformed, OtpkeepError, Refused
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.ids import VaultId, sha256, vault_id
 from otpkeep_protocol.keyring import Keyring, new_keyring
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.statements import make_certificate, make_statement
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
@@ -132,12 +135,21 @@ def _finish(home: Home, paths: Paths, replica: Replica) -> bool:
     if outcome.trouble is not None:
         raise outcome.trouble
     home.folder.write_readme(FOLDER_README)
+    _explain_settings(paths)
     own_vault, accounts = OwnVault(paths.own_vault, AROUND.random), Accounts(replica)
     if replica.slot_statements:
         own_vault.write(own_vault.gather(accounts))
     with home.store.transaction():
         home.store.put(READY, b"yes")
     return not engine.waiting()
+
+
+def _explain_settings(paths: Paths) -> None:
+    """Leave a file that explains the settings; some people's configuration is read-only, and theirs to write."""
+    try:
+        create_template(paths.config)
+    except OtpkeepError as trouble:
+        log.warning("%s", trouble.message)
 
 
 # keys

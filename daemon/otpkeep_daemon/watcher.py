@@ -44,8 +44,9 @@ class Watcher:
     """Watches one directory, not those in it, and calls `on_hint` soon after something in it changed.
 
     Changes under names that a look passes over, or that are `ignored`, prompt nothing. `on_hint` comes from another
-    thread, once for changes that follow each other within `quiet_s` seconds, at most `limit_s` after the first; it
-    must not raise. The directory may be missing, or go and come back: `rearm` is called by every timed look.
+    thread, once for changes that follow each other within `quiet_s` seconds, at most `limit_s` (or five times
+    `quiet_s`, if that is more) after the first; it must not raise. The directory may be missing, or go and come back:
+    `rearm` is called by every timed look.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Watcher:
         """Begin to watch; no error if the directory is missing or the system allows no more watches."""
         with self._lock:
             if self._debounce is None:
-                self._debounce = Debounce(self._on_hint, self._quiet, self._limit)
+                self._debounce = Debounce(self._on_hint, self._quiet, self._longest())
                 self._arm(self._debounce)
 
     def stop(self) -> None:
@@ -81,6 +82,17 @@ class Watcher:
             if self._debounce is not None:
                 self._debounce.close()
                 self._debounce = None
+
+    def pace(self, quiet_s: float) -> None:
+        """Wait for another pause before a hint from now on."""
+        with self._lock:
+            self._quiet = quiet_s
+            if self._debounce is not None:
+                self._debounce.pace(quiet_s, self._longest())
+
+    def _longest(self) -> float:
+        """Return the limit in seconds; a pause that is longer than it would never be waited for."""
+        return max(self._limit, 5 * self._quiet)
 
     def watch(self, directory: Path) -> None:
         """Watch another directory instead, at once if watching has begun."""

@@ -11,9 +11,9 @@ from support_cli import environment, run_program
 
 EXPECTED = (
     "init recover add edit rm show list code log event diff undo restore import export watch unwatch review"
-    " status verify backup compact folder devices unlock lock daemon"
+    " status doctor verify backup compact folder devices config unlock lock daemon"
 )
-HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass")
+HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass", "tomlkit")
 
 
 def _commands() -> dict[str, click.Command]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
 from otpkeep_cli import failure
 from otpkeep_cli.group import COMMANDS
 from otpkeep_daemon import unlock
-from otpkeep_daemon.config import Config
+from otpkeep_daemon.config import SETTINGS
+from otpkeep_daemon.setting_kinds import shown
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 TABLE = README[README.index("| command |") : README.index("Every command that prints data")]
@@ -39,8 +39,8 @@ def test_every_exit_code_is_named() -> None:
 def test_variables_and_settings_are_named() -> None:
     for name in (unlock.FILE_VARIABLE, unlock.COMMAND_VARIABLE, "OTPKEEP_HOME", "OTPKEEP_NEW_PASSPHRASE_FILE"):
         assert name in README
-    for setting, value in dataclasses.asdict(Config()).items():
-        assert f"`{setting}` ({value})" in README
+    for setting in SETTINGS.values():
+        assert f"| `{setting.key}` | {shown(setting.default)} | {setting.about} |\n" in README
 
 
 def _first_column(table: str) -> str:

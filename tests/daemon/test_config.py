@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otpkeep_daemon.config import Config, parse_config, read_config
-from otpkeep_protocol.errors import Malformed
+from otpkeep_daemon.config import SETTINGS, Config, mistakes, parse_config, read_config, salvaged
+from otpkeep_daemon.setting_kinds import shown
+from otpkeep_protocol.errors import Malformed, Refused
 
 
 def test_no_file_gives_the_defaults(tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_a_misspelt_setting_is_named_with_line_and_suggestion() -> None:
         parse_config("debounce_ms = 1\n\nlook_evry_s = 5\n", "config.toml")
     assert "config.toml, line 3" in caught.value.message
     assert "look_evry_s" in caught.value.message
-    assert caught.value.hint == "Did you mean look_every_s?"
+    assert caught.value.hint == "Did you mean look_every_s? To take it out: otpkeep config --unset look_evry_s"
 
 
 @pytest.mark.parametrize("text", ["\n[folder]\npath = 1", "\nfolder.path = 1", '\n"folder" = 1', "\n[[folder]]\n"])
@@ -38,14 +39,56 @@ def test_an_unknown_table_is_named_with_its_line_and_all_settings(text: str) -> 
     assert "own_vault_delay_ms" in caught.value.hint
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "true", '"60"', "[60]", "1979-05-27"])
-def test_a_value_that_is_no_positive_number_is_refused(value: str) -> None:
-    with pytest.raises(Malformed, match=r"line 1: look_every_s must be"):
+@pytest.mark.parametrize("value", ["0", "-1", "86401", "1" + 30 * "0", "1.5", "true", '"60"', "[60]", "1979-05-27"])
+def test_a_value_that_is_not_allowed_is_refused_with_what_is(value: str) -> None:
+    with pytest.raises(Malformed, match=r"line 1: look_every_s must be a whole number from 1 to 86400") as caught:
         parse_config(f"look_every_s = {value}", "config.toml")
+    assert "otpkeep config look_every_s 60" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_has_a_sentence_and_a_default_that_it_allows(key: str) -> None:
+    setting = SETTINGS[key]
+    assert setting.about.endswith(".")
+    assert parse_config(f"{key} = {shown(setting.default)}", "config.toml") == Config()
+
+
+def test_all_mistakes_are_told_from_top_to_bottom() -> None:
+    found = mistakes("nonsense = 1\nlook_every_s = 0\n\nother = 2\n")
+    assert [mistake.line for mistake in found] == [1, 2, 4]
+    with pytest.raises(Malformed, match=r"line 1: .* \(2 more below it\)"):
+        parse_config("nonsense = 1\nlook_every_s = 0\n\nother = 2\n", "config.toml")
+
+
+def test_what_stands_in_a_text_of_several_lines_is_not_taken_for_the_key() -> None:
+    (first, second) = mistakes('other = """\nlook_every_s = 0\n"""\nlook_every_s = 0\n')
+    assert (first.line, second.line) == (1, 4)
+
+
+def test_of_a_file_with_mistakes_the_rest_can_be_understood() -> None:
+    assert salvaged("nonsense = 1\nlook_every_s = 0\ndebounce_ms = 7\n") == Config(debounce_ms=7)
+    assert salvaged("look_every_s = 5\n= 3\n") == Config()
+
+
+def test_nesting_that_python_can_t_follow_is_a_mistake() -> None:
+    assert "not TOML" in mistakes("x = " + 5000 * "[")[0].message
+
+
+def test_a_file_that_others_can_change_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("look_every_s = 5\n")
+    path.chmod(0o666)
+    # where nobody else gets at it, its mode does no harm
+    tmp_path.chmod(0o700)
+    assert read_config(path).look_every_s == 5
+    tmp_path.chmod(0o755)
+    with pytest.raises(Refused) as caught:
+        read_config(path)
+    assert caught.value.hint == f"chmod 600 {path}"
 
 
 def test_what_is_not_toml_is_named_with_its_place() -> None:
-    with pytest.raises(Malformed, match=r"config.toml .* line 2"):
+    with pytest.raises(Malformed, match=r"config.toml, line 2: this is not TOML"):
         parse_config("look_every_s = 5\n= 3\n", "config.toml")
 
 

@@ -247,3 +247,14 @@ def test_an_idle_watcher_takes_no_time(directory: Path, watcher: Watcher) -> Non
     begin = time.process_time()
     threading.Event().wait(0.5)
     assert time.process_time() - begin < 0.05
+
+
+def test_another_pause_counts_for_a_watcher_that_runs(directory: Path, watcher: Watcher, hints: Hints) -> None:
+    # given: a watcher that is told to wait for longer than anybody would
+    watcher.pace(3600.0)
+    (directory / NAME).write_bytes(b"1")
+    assert not hints.came(QUIET_S)
+    # when: the pause is short again
+    watcher.pace(0.01)
+    # then: what came meanwhile is told at once
+    assert hints.came()

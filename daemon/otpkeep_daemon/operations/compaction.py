@@ -11,6 +11,7 @@ from otpkeep_protocol.compaction import FANOUT
 
 def compact(service: Service, args: Args) -> dict[str, Any]:
     """Compact what this device wrote; `all` merges whatever can be, `dry_run` only says so."""
+    service.check_settings()
     compactor = Compactor(service.engine, service.folder, service.open.replica, service.config().quarantine_s)
     done = compactor.run(fanout=2 if args["all"] else FANOUT, dry_run=args["dry_run"])
     if not args["dry_run"]:
