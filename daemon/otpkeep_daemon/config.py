@@ -13,13 +13,17 @@ from otpkeep_protocol.errors import Malformed
 
 MOST = 86_400
 LONGEST_S = 31_536_000
+LONG = frozenset({"quarantine_s", "verify_every_s", "stale_after_s", "silent_after_s"})
+"""Settings that may be up to LONGEST_S."""
+TEXTS = frozenset({"on_problem"})
+"""Settings that are text; "" is nothing."""
 QUARANTINE_S = 1_209_600
 """14 days: a device that was off over a holiday still finds what it was reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and their defaults; every value is a whole number from 1 to MOST, a quarantine to LONGEST_S."""
+    """The settings and their defaults; values are whole numbers from 1 to MOST, those in LONG to LONGEST_S, or TEXTS."""
 
     look_every_s: int = 60
     """Seconds between two looks at the folder that nothing prompted."""
@@ -31,6 +35,16 @@ class Config:
     """Seconds between two looks at whether there is something to compact."""
     quarantine_s: int = QUARANTINE_S
     """Seconds for which a file stays in the folder after another has taken its place: 14 days."""
+    verify_every_s: int = 604_800
+    """Seconds between two checks of every file in the folder against the store: a week."""
+    stale_after_s: int = 86_400
+    """Seconds for which the folder may be away, or an edit or another device's event wait, before an alarm: a day."""
+    silent_after_s: int = 2_592_000
+    """Seconds without a word of another device before an alarm: 30 days."""
+    low_disk_mb: int = 200
+    """Free megabytes below which a disk that otpkeep needs is called almost full, if that is under a tenth of it."""
+    on_problem: str = ""
+    """The command that each alarm is given to, as JSON on its standard input."""
 
 
 def read_config(path: Path) -> Config:
@@ -60,7 +74,11 @@ def _check(key: str, value: object, place: str) -> None:
     defaults = dataclasses.asdict(Config())
     if key not in defaults:
         raise Malformed(f"{place}: there is no setting {key!r}.", _suggestion(key, list(defaults)))
-    most = LONGEST_S if key == "quarantine_s" else MOST
+    if key in TEXTS:
+        if not isinstance(value, str):
+            raise Malformed(f"{place}: {key} must be text.", f'Write for example: {key} = "/usr/bin/logger"')
+        return
+    most = LONGEST_S if key in LONG else MOST
     if type(value) is not int or not 1 <= value <= most:
         hint = f"Write for example: {key} = {defaults[key]}"
         raise Malformed(f"{place}: {key} must be a whole number from 1 to {most}.", hint)
