@@ -23,7 +23,7 @@ QUARANTINE_S = 1_209_600
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and their defaults; values are whole numbers from 1 to MOST, those in LONG to LONGEST_S, or TEXTS."""
+    """The settings and their defaults; each is a whole number from 1 to MOST, or LONGEST_S if in LONG, or of TEXTS."""
 
     look_every_s: int = 60
     """Seconds between two looks at the folder that nothing prompted."""

@@ -9,24 +9,22 @@ socket ──request─▶ service
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from otpkeep_daemon.calls import call
 from otpkeep_daemon.file_watcher import FileWatcher
-from otpkeep_daemon.jobs import Job, Record
+from otpkeep_daemon.jobs import Job, Record, Timetable
+from otpkeep_daemon.maintenance import Maintenance
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
+from otpkeep_daemon.teller import Teller
 from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
-from otpkeep_protocol.errors import OtpkeepError
-
-log = logging.getLogger(__name__)
 
 
 class Parts:
@@ -46,10 +44,12 @@ class Parts:
         self._watcher = Watcher(directory, self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
         self._files = FileWatcher(service.watching.paths, self.worker.look_at_files, quiet_s)
         self._record = Record(service.store, service.lock)
-        self._jobs = self._all_jobs()
-        self._scheduler = Scheduler(
-            {name: job.run for name, job in self._jobs.items()}, self._periods(), self._record.last, self._ran
-        )
+        self._teller = Teller(lambda: settings.now.on_problem)
+        self._maintenance = Maintenance(service, lambda: settings.now, look=self.worker.look, tell=self._teller.tell)
+        jobs = self._all_jobs()
+        timetable = Timetable(jobs, self._record, lambda: settings.now, time.time)
+        long = [name for name, job in jobs.items() if job.long]
+        self._scheduler = Scheduler(timetable.run, timetable.due, timetable.periods, long)
         self._server = Server(service, paths.socket)
         self._connect()
 
@@ -67,21 +67,24 @@ class Parts:
     def running(self) -> Iterator[None]:
         """Run until the end of the block."""
         with contextlib.ExitStack() as parts:
-            for part in (self.worker, self._watcher, self._files, self._scheduler, self._server):
+            for part in (self.worker, self._watcher, self._files, self._teller, self._scheduler, self._server):
                 part.start()
                 parts.callback(part.stop)
+            parts.callback(self._maintenance.stop)
             yield
 
     def reload(self) -> None:
         """Go by the settings as they are in the file now."""
         if self._settings.reload():
-            self._scheduler.reschedule(self._periods())
+            self._scheduler.reschedule()
 
     # what the parts do for each other
 
     def _unlocked(self) -> None:
         self.worker.look_at_files()
         self.worker.look()
+        if self._maintenance.shallow():
+            self._scheduler.soon("verify")
 
     def _moved(self, directory: Path) -> None:
         self._watcher.watch(directory)
@@ -90,32 +93,19 @@ class Parts:
     def _problems(self) -> list[dict[str, str]]:
         """Return what is wrong with the daemon itself."""
         trouble = self._settings.trouble
-        found = [] if trouble is None else [{"kind": "config", "message": trouble.message, "hint": trouble.hint}]
-        return found + self._record.problems()
+        found = []
+        if trouble is not None:
+            found.append({"kind": "config", "subject": "", "message": trouble.message, "hint": trouble.hint})
+        found += self._record.problems() + self._maintenance.problems() + self._teller.problems()
+        return found
 
     # jobs
 
     def _all_jobs(self) -> Mapping[str, Job]:
-        return {
-            "look": Job(self._look, lambda config: config.look_every_s),
-            "compact": Job(self._compact, lambda config: config.compact_every_s),
-        }
-
-    def _periods(self) -> dict[str, float]:
-        return {name: float(job.every_s(self._settings.now)) for name, job in self._jobs.items()}
-
-    def _ran(self, name: str, when: float, trouble: OtpkeepError | None) -> None:
-        try:
-            self._record.ran(name, when, self._periods()[name], trouble)
-        except OtpkeepError as error:
-            log.error("when %s ran is not written down: %s", name, error.message)
+        return {"look": Job(self._look, lambda config: config.look_every_s), **self._maintenance.jobs()}
 
     def _look(self) -> None:
         self._watcher.rearm()
         self._files.rearm()
         self.worker.look_at_files()
         self.worker.look()
-
-    def _compact(self) -> None:
-        if self._service.accounts is not None and self._service.engine.publishing:
-            call(self._service, "compact", {"all": False, "dry_run": False})
