@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otpkeep_daemon.alarming import Alarms
@@ -78,7 +79,8 @@ class Maintenance:
 
     def _compact(self) -> None:
         if self._service.accounts is not None and self._service.engine.publishing:
-            call(self._service, "compact", {"all": False, "dry_run": False})
+            with _while_reachable("compacted"):
+                call(self._service, "compact", {"all": False, "dry_run": False})
 
     def _verify_every_s(self, config: Config) -> float:
         with self._service.lock:
@@ -87,10 +89,8 @@ class Maintenance:
 
     def _verify(self) -> None:
         depth = "names" if self._service.accounts is None else "content"
-        try:
+        with _while_reachable("verified"):
             upkeep.verification(self._service, depth, self._step)
-        except Unreachable as error:
-            raise Postponed("the folder can't be reached, so that it can't be verified", error.hint) from error
 
     def _step(self) -> None:
         if self._stopping.is_set():
@@ -101,3 +101,12 @@ class Maintenance:
             places = upkeep.places(self._service)
         self._disks = disk_problems(places, self._config().low_disk_mb, self._measure)
         self.alarms.check()
+
+
+@contextlib.contextmanager
+def _while_reachable(done: str) -> Iterator[None]:
+    """Postpone a job that finds the folder away: that is a problem of its own, and no failure of the job."""
+    try:
+        yield
+    except Unreachable as error:
+        raise Postponed(f"the folder can't be reached, so that it can't be {done} now", error.hint) from error

@@ -24,7 +24,7 @@ try:
 except OSError:
     os._exit(126)
 """
-"""The daemon blocks the signals that it waits for, and a program would inherit that: a script's `timeout` would fail."""
+"""The daemon blocks signals that it waits for, and a program would inherit that: `timeout` would fail in a script."""
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
