@@ -116,7 +116,9 @@ def _stale(message: str, hint: str) -> dict[str, str]:
 
 
 def _problem(row: Row) -> Problem:
-    return Problem(row["kind"], _printable(row.get("subject", "")), _printable(row["message"]), _printable(row["hint"]))
+    return Problem(
+        row["kind"], _printable(row.get("subject", "")), _printable(row["message"]), _printable(row.get("hint", ""))
+    )
 
 
 def _printable(text: str) -> str:

@@ -30,6 +30,7 @@ AT_ONCE = frozenset(
     {
         *("integrity", "damaged", "rejected", "fork", "event", "verify", "slots", "held", "new-device", "silent"),
         *("clock", "disk", "job", "config", "watching", "newer", "on-problem"),
+        *("store-full", "store-read-only", "store-unwritable", "folder-full", "folder-read-only"),
     }
 )
 PATIENT = frozenset({"stale", "gap", "locked", "watched-missing"})

@@ -12,7 +12,7 @@ from typing import Any
 
 from otpkeep_daemon import desktop
 from otpkeep_daemon.alarms import ANY, GRAVE, Notice
-from otpkeep_daemon.outside import Outside
+from otpkeep_daemon.external import External
 from otpkeep_daemon.rows import timestamp
 from otpkeep_protocol.errors import OtpkeepError
 
@@ -65,7 +65,7 @@ class Teller:
         self.trouble: OtpkeepError | None = None
         self._command = command
         self._notices: queue.Queue[tuple[Notice, Mapping[str, Any]] | None] = queue.Queue(WAITING)
-        self._outside = Outside()
+        self._external = External()
         self._thread = threading.Thread(target=self._work, name="teller", daemon=True)
 
     def start(self) -> None:
@@ -74,7 +74,7 @@ class Teller:
 
     def stop(self) -> None:
         """End what is being told, and tell no more."""
-        self._outside.stop()
+        self._external.stop()
         with self._notices.mutex:
             self._notices.queue.clear()
         self._notices.put(None)
@@ -104,7 +104,7 @@ class Teller:
         if not self._command() or notice.kind == "on-problem":
             return
         try:
-            self._outside.run(_split(self._command()), json.dumps(document).encode() + b"\n", COMMAND_S)
+            self._external.run(_split(self._command()), json.dumps(document).encode() + b"\n", COMMAND_S)
             self.trouble = None
         except (OtpkeepError, OSError) as error:
             self.trouble = (
@@ -117,7 +117,7 @@ class Teller:
             return
         try:
             text = desktop.text_of(*words(notice), grave=notice.kind in GRAVE)
-            self._outside.run(desktop.WORDS, text, DESKTOP_S)
+            self._external.run(desktop.WORDS, text, DESKTOP_S)
         except (OtpkeepError, OSError) as error:
             log.info("no desktop notification: %s", error)
 

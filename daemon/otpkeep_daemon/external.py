@@ -36,7 +36,7 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-class Outside:
+class External:
     """Runs one program at a time; `stop`, from another thread, ends it."""
 
     def __init__(self) -> None:
