@@ -47,9 +47,9 @@ class Parts:
         self._teller = Teller(lambda: settings.now.on_problem)
         self._maintenance = Maintenance(service, lambda: settings.now, look=self.worker.look, tell=self._teller.tell)
         jobs = self._all_jobs()
-        timetable = Timetable(jobs, self._record, lambda: settings.now, time.time)
+        self._timetable = timetable = Timetable(jobs, self._record, lambda: settings.now, time.time)
         long = [name for name, job in jobs.items() if job.long]
-        self._scheduler = Scheduler(timetable.run, timetable.due, timetable.periods, long)
+        self._scheduler = Scheduler(self._run, timetable.due, timetable.periods, long)
         self._server = Server(service, paths.socket)
         self._connect()
 
@@ -103,6 +103,12 @@ class Parts:
 
     def _all_jobs(self) -> Mapping[str, Job]:
         return {"look": Job(self._look, lambda config: config.look_every_s), **self._maintenance.jobs()}
+
+    def _run(self, name: str) -> None:
+        """Run a job, and look for alarms after one that may have found something."""
+        self._timetable.run(name)
+        if name not in ("look", "alarms"):
+            self._scheduler.soon("alarms")
 
     def _look(self) -> None:
         self._watcher.rearm()

@@ -97,13 +97,16 @@ class Scheduler:
 
     def soon(self, name: str) -> None:
         """Have a job run now, whenever it is due."""
-        self._scheduler.modify_job(name, next_run_time=_moment(time.time()))
+        self._change(name, next_run_time=_moment(time.time()))
 
     def _plan(self, name: str) -> None:
         due, period_s = self._due()[name], self._periods()[name]
-        # the scheduler may have been stopped meanwhile, while this job ran: then there is nothing to plan
+        self._change(name, trigger=_Every(period_s), next_run_time=_moment(due))
+
+    def _change(self, name: str, **changes: object) -> None:
+        # a job that ran while the scheduler was stopped finds no plan to change
         with contextlib.suppress(JobLookupError):
-            self._scheduler.modify_job(name, trigger=_Every(period_s), next_run_time=_moment(due))
+            self._scheduler.modify_job(name, **changes)
 
     def _run_job(self, name: str) -> None:
         self._run(name)

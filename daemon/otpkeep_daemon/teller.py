@@ -60,10 +60,11 @@ class Teller:
     What fails is not tried again: it is in the log and, by `trouble`, in `status`.
     """
 
-    def __init__(self, command: Callable[[], str]) -> None:
-        """`command` gives the setting `on_problem`."""
+    def __init__(self, command: Callable[[], str], limit_s: float = COMMAND_S) -> None:
+        """`command` gives the setting `on_problem`, which may take `limit_s`."""
         self.trouble: OtpkeepError | None = None
         self._command = command
+        self._limit_s = limit_s
         self._notices: queue.Queue[tuple[Notice, Mapping[str, Any]] | None] = queue.Queue(WAITING)
         self._external = External()
         self._thread = threading.Thread(target=self._work, name="teller", daemon=True)
@@ -104,7 +105,7 @@ class Teller:
         if not self._command() or notice.kind == "on-problem":
             return
         try:
-            self._external.run(_split(self._command()), json.dumps(document).encode() + b"\n", COMMAND_S)
+            self._external.run(_split(self._command()), json.dumps(document).encode() + b"\n", self._limit_s)
             self.trouble = None
         except (OtpkeepError, OSError) as error:
             self.trouble = (

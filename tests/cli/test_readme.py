@@ -40,7 +40,7 @@ def test_variables_and_settings_are_named() -> None:
     for name in (unlock.FILE_VARIABLE, unlock.COMMAND_VARIABLE, "OTPKEEP_HOME", "OTPKEEP_NEW_PASSPHRASE_FILE"):
         assert name in README
     for setting, value in dataclasses.asdict(Config()).items():
-        assert f"`{setting}` ({value})" in README
+        assert (f"`{setting}` ({value})" if value != "" else f"`{setting}`") in README
 
 
 def _first_column(table: str) -> str:
