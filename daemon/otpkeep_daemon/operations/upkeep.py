@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from otpkeep_daemon.free_space import disk_problems
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
-from otpkeep_protocol.errors import Locked, Usage
+from otpkeep_protocol.errors import Locked, OtpkeepError, Usage
+
+log = logging.getLogger(__name__)
 
 
 def devices(service: Service, _args: Args) -> list[dict[str, Any]]:
@@ -33,9 +36,19 @@ def verification(service: Service, depth: str, step: Callable[[], None] = lambda
         raise Locked("checking the content needs the keys", "Give the passphrase, or use `--depth names`.")
     began, begin = service.around.now(), time.monotonic()
     result = Verification(service.store, service.folder, accounts, depth, service.lock, step=step).run()
-    with service.lock:
-        verified.keep(service.store, result, began, int((time.monotonic() - begin) * 1000))
+    _keep(service, result, began, int((time.monotonic() - begin) * 1000))
     return result
+
+
+def _keep(service: Service, result: dict[str, Any], began: int, took_ms: int) -> None:
+    """Keep a result for `status`; a store that can't be written must not hide it from who asked."""
+    try:
+        with service.lock:
+            verified.keep(service.store, result, began, took_ms)
+    except OtpkeepError as error:
+        log.error(
+            "a verification that found %d problems is not written down: %s", len(result["problems"]), error.message
+        )
 
 
 def backup(service: Service, args: Args) -> dict[str, Any]:
