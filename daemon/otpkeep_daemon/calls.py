@@ -59,6 +59,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "move": Operation(folders.move, locks_itself=True),
     "status": Operation(upkeep.status, needs_key=False),
     "reload": Operation(configuration.reload, needs_key=False),
+    "problems": Operation(upkeep.problems, needs_key=False),
     "slots": Operation(locking.slots, needs_key=False),
     "unlock": Operation(locking.unlock, needs_key=False),
     "lock": Operation(locking.lock, needs_key=False),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import durable
-from otpkeep_daemon.setting_kinds import Setting, whole
+from otpkeep_daemon.setting_kinds import Setting, text, whole
 from otpkeep_protocol.errors import Malformed, Refused
 
 DAY_S = 86_400
@@ -35,6 +35,17 @@ class Config:
     own_vault_delay_ms: int = whole(200, 1, 2_000, "Milliseconds for which the own vault file waits for more edits.")
     compact_every_s: int = whole(3_600, 1, DAY_S, "Seconds between two looks at whether there is something to compact.")
     quarantine_s: int = whole(14 * DAY_S, 1, YEAR_S, "Seconds for which a file that was replaced stays in the folder.")
+    verify_every_s: int = whole(
+        7 * DAY_S, 1, YEAR_S, "Seconds between two checks of every file in the folder against the store."
+    )
+    stale_after_s: int = whole(
+        DAY_S, 1, YEAR_S, "Seconds for which the folder may be away, or an edit wait, before an alarm."
+    )
+    silent_after_s: int = whole(30 * DAY_S, 1, YEAR_S, "Seconds without a word of another device before an alarm.")
+    low_disk_mb: int = whole(
+        200, 1, 1_000_000, "Free megabytes below which a disk is called almost full, or a tenth of it."
+    )
+    on_problem: str = text("", "Command that each alarm is given to, as JSON on its standard input.")
 
 
 SETTINGS: Mapping[str, Setting] = {

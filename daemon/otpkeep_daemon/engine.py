@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from otpkeep_daemon import newcomers
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
@@ -42,11 +43,15 @@ class Outcome:
 
 
 class Engine:
-    """Carries files between one store and one folder."""
+    """Carries files between one store and one folder.
+
+    `beats` is whether a pass also writes the beat that is due: a daemon has a job for that.
+    """
 
     def __init__(self, store: Store, folder: Folder, around: Surroundings, lock: Turns) -> None:
         self.replica: Replica | None = None
         self.last = Outcome()
+        self.beats = True
         self._store = store
         self._folder = folder
         self._around = around
@@ -131,7 +136,10 @@ class Engine:
         with self._lock:
             if self.replica is not None:
                 self.replica.write_again()
-            self._beat()
+            newcomers.note(self._store, self._around.now())
+            self._drop_older()
+            if self.beats:
+                self._beat()
             published += self._publish_waiting()
             self._flush_marks()
         return Outcome(read, published, steps.missing)
@@ -314,20 +322,31 @@ class Engine:
 
     # beats
 
-    def _beat(self) -> None:
+    def beat(self) -> bool:
+        """Put the beat that is due into the outbox; return whether there was one, which the next pass publishes.
+
+        None is written while the folder can't be reached: nobody would see it, and they would pile up.
+        """
+        with self._lock, translated("the store can't be read now; nothing is lost"):
+            return self.last.trouble is None and self._beat()
+
+    def _beat(self) -> bool:
         replica = self.replica
         if replica is None or not self.publishing:
-            return
-        self._drop_older()
+            return False
         author, chains = replica.keys.author.writer, replica.chains
         seen, last_word = chains.last_seen_by(author)
         held = [piece for piece in chains.seen() if piece.writer != author]
         news = any(not covers(seen, Dot(p.writer, p.last, p.hash), chains.forks) for p in held)
-        if plan.beat_due(self._around.now(), last_word, news=news):
+        due = plan.beat_due(self._around.now(), last_word, news=news)
+        if due:
             replica.beat()
+        return due
 
     def _drop_older(self) -> None:
         """Remove this device's beats and snapshots but the newest, once that one has been read back."""
+        if self.replica is None or not self.publishing:
+            return
         own = self._store.get("device")
         for kind in PASSING:
             made = [file for file in self._store.files_of(kind) if file.owner == own]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from otpkeep_daemon.config import Config
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.rows import timestamp
+from otpkeep_daemon.scheduler import attempt, next_due
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import wire
@@ -17,14 +20,24 @@ REMEMBERED_S = 600
 """A job that runs more often is due soon after any restart: not worth a write to the disk each time."""
 LIMIT = 4096
 """Bytes of what is remembered of a job."""
+RETRY_S = 3600.0
+"""After which, at the latest, a job is tried again that failed, or could not be done when it was due."""
+log = logging.getLogger(__name__)
+
+
+class Postponed(OtpkeepError):
+    """A job that could not be done now, which is no failure: it counts as not run."""
+
+    kind = "postponed"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every so many seconds, by the settings in force."""
+    """Something to do every so many seconds, by the settings in force; `long` is what others must not wait for."""
 
     run: Callable[[], object]
     every_s: Callable[[Config], float]
+    long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +55,34 @@ class Record:
     def __init__(self, store: Store, lock: Turns) -> None:
         self._store = store
         self._lock = lock
-        self._ran: dict[str, Ran] = {}
+        self._ran: dict[str, Ran | None] = {}
 
     def last(self, name: str) -> float | None:
         """Return when the job ran last (seconds since 1970), None if it never did as far as is known."""
+        ran = self._last(name)
+        return ran.when if ran is not None else None
+
+    def _last(self, name: str) -> Ran | None:
         if name not in self._ran:
-            with self._lock:
+            with self._lock, translated("the store can't be read now; nothing is lost"):
                 kept = self._store.get(f"job.{name}")
-            if kept is None:
-                return None
-            value = wire.decode(kept, LIMIT)
-            self._ran[name] = Ran(value["when"] / 1000, value["message"], value["hint"])
-        return self._ran[name].when
+            value = wire.decode(kept, LIMIT) if kept is not None else None
+            self._ran[name] = Ran(value["when"] / 1000, value["message"], value["hint"]) if value is not None else None
+        return self._ran[name]
 
     def ran(self, name: str, when: float, period_s: float, trouble: OtpkeepError | None) -> None:
         """Take in that a job has run, and what went wrong with it."""
         message, hint = (trouble.message, trouble.hint) if trouble is not None else ("", "")
-        self._ran[name] = Ran(when, message[: LIMIT // 4], hint[: LIMIT // 4])
+        ran = self._ran[name] = Ran(when, message[: LIMIT // 8], hint[: LIMIT // 8])
         if period_s >= REMEMBERED_S:
-            value = {"when": max(0, int(when * 1000)), "message": self._ran[name].message, "hint": self._ran[name].hint}
+            value = {"when": max(0, int(when * 1000)), "message": ran.message, "hint": ran.hint}
             with self._lock, self._store.transaction():
                 self._store.put(f"job.{name}", wire.encode(value))
+
+    def failed(self, name: str) -> bool:
+        """Tell whether the job failed when it ran last."""
+        ran = self._last(name)
+        return ran is not None and bool(ran.message)
 
     def rows(self, upcoming: Mapping[str, float]) -> list[dict[str, Any]]:
         """Return the jobs as `status` shows them; `upcoming` says when each runs next (seconds since 1970)."""
@@ -74,16 +94,69 @@ class Record:
             "name": name,
             "last": timestamp(int(last * 1000)) if last is not None else None,
             "next": timestamp(int(due * 1000)),
-            "ok": name not in self._ran or not self._ran[name].message,
+            "ok": not self.failed(name),
         }
 
     def problems(self) -> list[dict[str, str]]:
         """Return the jobs that failed the last time, as problems."""
         return [
-            {"kind": "job", "message": f"the job {name} failed: {ran.message}", "hint": ran.hint or _AGAIN}
-            for name, ran in self._ran.items()
-            if ran.message
+            {
+                "kind": "job",
+                "subject": name,
+                "message": f"the job {name} failed: {ran.message}",
+                "hint": ran.hint or _AGAIN,
+            }
+            for name, ran in list(self._ran.items())
+            if ran is not None and ran.message
         ]
 
 
 _AGAIN = "It is tried again at its next time, which `otpkeep status` shows; the log has more."
+
+
+class Timetable:
+    """Which job runs when, and the running of one. The time (seconds since 1970) is what `now` says.
+
+    Nothing here waits: the scheduler does, or whoever else has a clock.
+    """
+
+    def __init__(
+        self, jobs: Mapping[str, Job], record: Record, config: Callable[[], Config], now: Callable[[], float]
+    ) -> None:
+        self.jobs = jobs
+        self._record = record
+        self._config = config
+        self._now = now
+        self._postponed: dict[str, float] = {}
+
+    def periods(self) -> dict[str, float]:
+        """Return how often (s) each job is to run as things are: one that failed or was postponed sooner."""
+        return {name: self._period(name) for name in self.jobs}
+
+    def due(self) -> dict[str, float]:
+        """Return when each job is due next, at the earliest now."""
+        now = self._now()
+        return {name: next_due(self._period(name), self._last(name), now) for name in self.jobs}
+
+    def run(self, name: str) -> None:
+        """Run a job and take in how it went. Raises nothing: what goes wrong is a problem in `status`."""
+        when = self._now()
+        self._postponed.pop(name, None)
+        trouble = attempt(name, self.jobs[name].run)
+        if isinstance(trouble, Postponed):
+            self._postponed[name] = when
+            return
+        try:
+            self._record.ran(name, when, self._every(name), trouble)
+        except OtpkeepError as error:
+            log.error("when %s ran is not written down: %s", name, error.message)
+
+    def _every(self, name: str) -> float:
+        return float(self.jobs[name].every_s(self._config()))
+
+    def _period(self, name: str) -> float:
+        again = name in self._postponed or self._record.failed(name)
+        return min(self._every(name), RETRY_S) if again else self._every(name)
+
+    def _last(self, name: str) -> float | None:
+        return self._postponed.get(name, self._record.last(name))

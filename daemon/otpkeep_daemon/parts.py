@@ -9,25 +9,24 @@ socket ──request─▶ service
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from otpkeep_daemon.calls import call
 from otpkeep_daemon.file_watcher import FileWatcher
-from otpkeep_daemon.jobs import Job, Record
+from otpkeep_daemon.jobs import Job, Record, Timetable
+from otpkeep_daemon.maintenance import Maintenance
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
+from otpkeep_daemon.teller import Teller
 from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
-from otpkeep_protocol.errors import OtpkeepError
 
 _CONFIG_QUIET_S = 0.05
-log = logging.getLogger(__name__)
 
 
 class Parts:
@@ -48,10 +47,18 @@ class Parts:
         self._files = FileWatcher(service.watching.paths, self.worker.look_at_files, quiet_s)
         self._config_files = FileWatcher(lambda: _places(settings.path), self.reload, _CONFIG_QUIET_S)
         self._record = Record(service.store, service.lock)
-        self._jobs = self._all_jobs()
-        self._scheduler = Scheduler(
-            {name: job.run for name, job in self._jobs.items()}, self._periods(), self._record.last, self._ran
+        self._teller = Teller(lambda: settings.now.on_problem)
+        self._maintenance = Maintenance(
+            service,
+            lambda: settings.now,
+            look=self.worker.look,
+            tell=self._teller.tell,
+            deletes=lambda: settings.is_known,
         )
+        jobs = self._all_jobs()
+        self._timetable = timetable = Timetable(jobs, self._record, lambda: settings.now, time.time)
+        long = [name for name, job in jobs.items() if job.long]
+        self._scheduler = Scheduler(self._run, timetable.due, timetable.periods, long)
         self._server = Server(service, paths.socket)
         self._connect()
 
@@ -70,16 +77,25 @@ class Parts:
     def running(self) -> Iterator[None]:
         """Run until the end of the block."""
         with contextlib.ExitStack() as parts:
-            for part in (self.worker, self._watcher, self._files, self._scheduler, self._server, self._config_files):
+            for part in (
+                self.worker,
+                self._watcher,
+                self._files,
+                self._config_files,
+                self._teller,
+                self._scheduler,
+                self._server,
+            ):
                 part.start()
                 parts.callback(part.stop)
+            parts.callback(self._maintenance.stop)
             yield
 
     def reload(self) -> None:
         """Go by the settings as they are in the file now. Safe from any thread."""
         with self._service.lock:
             if self._settings.reload():
-                self._scheduler.reschedule(self._periods())
+                self._scheduler.reschedule()
                 quiet_s = self._settings.now.debounce_ms / 1000
                 self._watcher.pace(quiet_s)
                 self._files.pace(quiet_s)
@@ -89,6 +105,8 @@ class Parts:
     def _unlocked(self) -> None:
         self.worker.look_at_files()
         self.worker.look()
+        if self._maintenance.shallow():
+            self._scheduler.soon("verify")
 
     def _moved(self, directory: Path) -> None:
         self._watcher.watch(directory)
@@ -96,24 +114,19 @@ class Parts:
 
     def _problems(self) -> list[dict[str, str]]:
         """Return what is wrong with the daemon itself."""
-        return self._settings.problems() + self._record.problems()
+        parts = (self._settings, self._record, self._maintenance, self._teller)
+        return [problem for part in parts for problem in part.problems()]
 
     # jobs
 
     def _all_jobs(self) -> Mapping[str, Job]:
-        return {
-            "look": Job(self._look, lambda config: config.look_every_s),
-            "compact": Job(self._compact, lambda config: config.compact_every_s),
-        }
+        return {"look": Job(self._look, lambda config: config.look_every_s), **self._maintenance.jobs()}
 
-    def _periods(self) -> dict[str, float]:
-        return {name: float(job.every_s(self._settings.now)) for name, job in self._jobs.items()}
-
-    def _ran(self, name: str, when: float, trouble: OtpkeepError | None) -> None:
-        try:
-            self._record.ran(name, when, self._periods()[name], trouble)
-        except OtpkeepError as error:
-            log.error("when %s ran is not written down: %s", name, error.message)
+    def _run(self, name: str) -> None:
+        """Run a job, and look for alarms after one that may have found something."""
+        self._timetable.run(name)
+        if name not in ("look", "alarms"):
+            self._scheduler.soon("alarms")
 
     def _look(self) -> None:
         self._watcher.rearm()
@@ -123,10 +136,6 @@ class Parts:
             self.reload()
         self.worker.look_at_files()
         self.worker.look()
-
-    def _compact(self) -> None:
-        if self._service.accounts is not None and self._service.engine.publishing and self._settings.is_known:
-            call(self._service, "compact", {"all": False, "dry_run": False})
 
 
 def _places(config: Path) -> set[Path]:

@@ -9,11 +9,13 @@ from typing import Any
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.lines import Lines
+from otpkeep_daemon.newcomers import newcomers
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.reviewing import REASONS
 from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.vault_files import copies_beside, stamp_of
+from otpkeep_daemon.verified import last_verified, verify_problems
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watches import OWN, Watch
 from otpkeep_protocol import plan, wire
@@ -46,11 +48,15 @@ class Status:
         self._own_vault = own_vault
         self._accounts = accounts
 
-    def row(self, *, pid: int | None, now_ms: int, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    def problems(self, now_ms: int, silent_s: int) -> list[dict[str, str]]:
+        """Return what is wrong, each with what to do; devices not heard of for `silent_s` are."""
+        found = problems(self._store, self._engine, self._accounts, now_ms)
+        found += device_problems(self._store, self._accounts, now_ms, silent_s)
+        return found + verify_problems(self._store) + watched_problems(self._watched)
+
+    def row(self, *, pid: int | None, now_ms: int, silent_s: int, jobs: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the whole; `pid` and `jobs` are the daemon's."""
         store, accounts = self._store, self._accounts
-        found = problems(store, self._engine, accounts, now_ms)
-        found += watched_problems(self._watched)
         alive = [v for v in accounts.views() if not v.deleted] if accounts is not None else None
         newest = next(accounts.replica.archive.log(), None) if accounts is not None else None
         return {
@@ -67,7 +73,8 @@ class Status:
             "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None if pid is not None else None},
             "watched": watched_rows(self._watched),
             "jobs": jobs,
-            "problems": found,
+            "verified": last_verified(store),
+            "problems": self.problems(now_ms, silent_s),
         }
 
     def _device(self) -> dict[str, Any]:
@@ -114,13 +121,14 @@ def watched_problems(watched: Watched) -> list[dict[str, str]]:
             "held",
             f"a change of {hold.path} waits, since {REASONS[hold.reason]}; nothing of it was done",
             f"`otpkeep review {hold.id}` shows it; --accept does it, --reject keeps the accounts as they are.",
+            hold.id,
         )
         for hold in watched.watches.holds()
     ]
-    found += [_problem(trouble.kind, trouble.message, trouble.hint) for trouble in watched.troubles.values()]
+    found += [_problem(trouble.kind, trouble.message, trouble.hint, str(p)) for p, trouble in watched.troubles.items()]
     for path in sorted(watched.changed_while_locked):
         message = f"{path} has changed, and is read once otpkeep is unlocked"
-        found.append(_problem("locked", message, "Run `otpkeep unlock`."))
+        found.append(_problem("locked", message, "Run `otpkeep unlock`.", str(path)))
     for watch in watched.watches.all():
         found += _file_problems(watch)
     return found
@@ -130,12 +138,12 @@ def _file_problems(watch: Watch) -> list[dict[str, str]]:
     if watch.format == OWN:
         return []
     found = [
-        _problem("conflict-copy", f"{copy} is another version of {watch.path}; it is left alone", _COPY_HINT)
+        _problem("conflict-copy", f"{copy} is another version of {watch.path}; it is left alone", _COPY_HINT, str(copy))
         for copy in copies_beside(watch.path)
     ]
     if stamp_of(watch.path) is None:
         message = f"the watched file {watch.path} is gone; that deletes no account"
-        found.append(_problem("watched-missing", message, "Put it back, or run `otpkeep unwatch`."))
+        found.append(_problem("watched-missing", message, "Put it back, or run `otpkeep unwatch`.", str(watch.path)))
     return found
 
 
@@ -215,7 +223,7 @@ def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: in
     found = []
     if engine.last.trouble is not None:
         trouble = engine.last.trouble
-        found.append(_problem(trouble.kind, trouble.message, trouble.hint))
+        found.append(_problem(trouble.kind, trouble.message, trouble.hint, "folder"))
     found += _folder_problems(store, engine, now_ms)
     if accounts is not None:
         found += _vault_problems(store, accounts, now_ms)
@@ -227,10 +235,10 @@ def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str
     seen = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked}
     late = plan.overdue(seen, now_ms // 1000)
     found = [
-        _problem("damaged", f"{n} in the folder does not open", "`otpkeep verify` names what it held.") for n in late
+        _problem("damaged", f"{n} in the folder does not open", "`otpkeep verify` names what it held.", n) for n in late
     ]
     for verdict, (message, hint) in _VERDICTS.items():
-        found += [_problem(verdict, f"{v.name} {message}", hint) for v in looked if v.verdict == verdict]
+        found += [_problem(verdict, f"{v.name} {message}", hint, v.name) for v in looked if v.verdict == verdict]
     if engine.last.missing:
         message = f"{len(engine.last.missing)} files that were in the folder are gone; nothing is lost on this device"
         found.append(_problem("missing", message, "This device's files are put back by themselves."))
@@ -250,25 +258,63 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[str, str]]:
     chains, names = accounts.replica.chains, accounts.names()
     found = [
-        _problem("gap", f"waiting for {row['events']} events of {row['device']}", "Let that device and this one sync.")
+        _problem("gap", f"waiting for {row['events']} events of {row['device']}", _GAP, row["device"])
         for row in waiting_for(accounts)
     ]
     for writer in chains.forks:
         message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
-        found.append(_problem("fork", message, "Was that device restored from a backup, or copied?"))
+        found.append(_problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
     if len(accounts.replica.current_slot_statements()) > 1:
         message = "two devices set a new passphrase at once; all of them open this vault"
         found.append(_problem("slots", message, "Recover on one more device with the code and set another."))
     for writer, seq, problem in store.problems():
         message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
-        found.append(_problem("event", message, "Update otpkeep there and here."))
+        found.append(_problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
     for writer in chains.writers():
         _, wall = chains.last_seen_by(writer)
         if wall - now_ms > FAR_AHEAD_MS:
             message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
-            found.append(_problem("clock", message, "Set its clock; no edit is lost."))
+            found.append(_problem("clock", message, "Set its clock; no edit is lost.", writer.hex()))
     return found
 
 
-def _problem(kind: str, message: str, hint: str) -> dict[str, str]:
-    return {"kind": kind, "message": message, "hint": hint}
+_GAP = "Let that device and this one sync."
+
+
+def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:
+    """Return the devices that are new, and, with keys, those that nobody has heard of for `silent_s`.
+
+    They are named by their ids: a label is nothing for a log.
+    """
+    state = accounts.replica.state if accounts is not None else None
+    found = []
+    for device, when in newcomers(store, now_ms).items():
+        if state is None or not _is_retired(state, device):
+            message = f"the device {device.hex()[:8]} has joined the vault; this one heard of it on {timestamp(when)}"
+            found.append(_problem("new-device", message, _NEW_DEVICE, device.hex()))
+    for device, last in _last_words(store, accounts).items() if accounts is not None else ():
+        if now_ms - last >= silent_s * 1000:
+            message = f"the device {device.hex()[:8]} was last heard of on {timestamp(last)}"
+            found.append(_problem("silent", message, _SILENT, device.hex()))
+    return found
+
+
+_NEW_DEVICE = (
+    "`otpkeep devices` shows its name. If it is not yours, somebody knows your passphrase or recovery code: "
+    "change what your accounts' secrets protect, from another machine."
+)
+_SILENT = "Start otpkeep there, and see that its folder syncs; `otpkeep devices` shows its name."
+
+
+def _last_words(store: Store, accounts: Accounts) -> dict[bytes, int]:
+    """Return when (ms) each other device that is not retired was last heard of, if ever."""
+    words: dict[bytes, int] = {}
+    for writer, device in store.writers().items():
+        words[device] = max(words.get(device, 0), accounts.replica.chains.last_seen_by(writer)[1])
+    own, state = store.need("device"), accounts.replica.state
+    return {d: last for d, last in words.items() if last and d != own and not _is_retired(state, d)}
+
+
+def _problem(kind: str, message: str, hint: str, subject: str = "") -> dict[str, str]:
+    """Return a problem; `subject` says which of its kind it is, in words that stay the same."""
+    return {"kind": kind, "subject": subject, "message": message, "hint": hint}

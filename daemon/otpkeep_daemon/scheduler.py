@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from apscheduler.job import Job
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -28,43 +30,55 @@ def next_due(period_s: float, last: float | None, now: float) -> float:
     return min(max(last + period_s, now), now + period_s)
 
 
-class Scheduler:
-    """Runs each job of `run` once every `periods[name]` seconds, one at a time, in one thread.
+def attempt(name: str, run: Callable[[], object]) -> OtpkeepError | None:
+    """Run a job, and return what went wrong, if anything did."""
+    try:
+        run()
+    except OtpkeepError as error:
+        _log.warning("the job %s was not done: %s", name, error.message)
+        return error
+    except Exception as error:  # noqa: BLE001 - a defect in one job must not end the others, and is told
+        _log.error("the job %s failed: %s", name, type(error).__name__)
+        return OtpkeepError(f"a defect ({type(error).__name__})", _REPORT)
+    return None
 
-    `last_run(name)` gives when it ran last (seconds since 1970), or None. After each run `ran(name, when,
-    trouble)` is called in the same thread: `when` is the beginning, `trouble` None if it went well. A job that
-    raises is tried again one period later.
+
+class Scheduler:
+    """Runs jobs when they are due, one at a time, in one thread; those in `long` in another one.
+
+    `due()` says when each is due (seconds since 1970) and is asked at the start and after each run; `periods()` how
+    often it runs (s), which no clock may put off. `run(name)` runs one and raises nothing.
     """
 
     def __init__(
         self,
-        run: Mapping[str, Callable[[], object]],
-        periods: Mapping[str, float],
-        last_run: Callable[[str], float | None],
-        ran: Callable[[str, float, OtpkeepError | None], None],
+        run: Callable[[str], object],
+        due: Callable[[], Mapping[str, float]],
+        periods: Callable[[], Mapping[str, float]],
+        long: Collection[str] = (),
     ) -> None:
         self._run = run
+        self._due = due
         self._periods = periods
-        self._last_run = last_run
-        self._ran = ran
+        self._long = long
         self._scheduler = BackgroundScheduler(
             timezone=datetime.UTC,
             jobstores={"default": _ClockProofStore()},
-            executors={"default": {"type": "threadpool", "max_workers": 1}},
+            executors={name: {"type": "threadpool", "max_workers": 1} for name in ("default", "long")},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
     def start(self) -> None:
         """Begin; what is overdue runs at once."""
-        now = time.time()
-        for name in self._run:
-            due = next_due(self._periods[name], self._last_run(name), now)
+        periods = self._periods()
+        for name, due in self._due().items():
             self._scheduler.add_job(
                 self._run_job,
-                _Every(self._periods[name]),
+                _Every(periods[name]),
                 args=[name],
                 id=name,
-                next_run_time=datetime.datetime.fromtimestamp(due, datetime.UTC),
+                executor="long" if name in self._long else "default",
+                next_run_time=_moment(due),
             )
         self._scheduler.start()
 
@@ -76,27 +90,31 @@ class Scheduler:
         """Return when each job runs next, in seconds since 1970."""
         return {job.id: job.next_run_time.timestamp() for job in self._scheduler.get_jobs()}
 
-    def reschedule(self, periods: Mapping[str, float]) -> None:
-        """Go by other periods from now on."""
-        for name, period_s in periods.items():
-            if period_s != self._periods[name]:
-                due = next_due(period_s, self._last_run(name), time.time())
-                self._scheduler.modify_job(
-                    name, trigger=_Every(period_s), next_run_time=datetime.datetime.fromtimestamp(due, datetime.UTC)
-                )
-        self._periods = dict(periods)
+    def reschedule(self) -> None:
+        """Go by the periods and times as they are now."""
+        for name in self._due():
+            self._plan(name)
+
+    def soon(self, name: str) -> None:
+        """Have a job run now, whenever it is due."""
+        self._change(name, next_run_time=_moment(time.time()))
+
+    def _plan(self, name: str) -> None:
+        due, period_s = self._due()[name], self._periods()[name]
+        self._change(name, trigger=_Every(period_s), next_run_time=_moment(due))
+
+    def _change(self, name: str, **changes: object) -> None:
+        # a job that ran while the scheduler was stopped finds no plan to change
+        with contextlib.suppress(JobLookupError):
+            self._scheduler.modify_job(name, **changes)
 
     def _run_job(self, name: str) -> None:
-        when, trouble = time.time(), None
-        try:
-            self._run[name]()
-        except OtpkeepError as error:
-            _log.warning("the job %s failed: %s", name, error.message)
-            trouble = error
-        except Exception as error:  # noqa: BLE001 - a defect in one job must not end the others, and is told
-            _log.error("the job %s failed: %s", name, type(error).__name__)
-            trouble = OtpkeepError(f"a defect ({type(error).__name__})", _REPORT)
-        self._ran(name, when, trouble)
+        self._run(name)
+        self._plan(name)
+
+
+def _moment(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 _REPORT = "Please report this, with the version and the log, but without your secrets."

@@ -64,7 +64,7 @@ class Settings:
         if self.trouble is None:
             return []
         message = f"{self.trouble.message} {_KEPT if self.is_known else _GUESSED}"
-        return [{"kind": "config", "message": message, "hint": self.trouble.hint}]
+        return [{"kind": "config", "subject": "", "message": message, "hint": self.trouble.hint}]
 
 
 _KEPT = "What it said before counts meanwhile."

@@ -183,9 +183,13 @@ class Store(Packs):
         return self._db.execute("SELECT 1 FROM events WHERE NOT bodied LIMIT 1").fetchone() is None
 
     def contents_of(self, numbers: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
-        """Yield hash and bytes of the files of these numbers, oldest first."""
+        """Yield hash and bytes of those files of these numbers that are there, oldest first."""
         for number in sorted(numbers):
-            yield self._db.execute("SELECT hash, data FROM files WHERE id = ?", (number,)).fetchone()
+            yield from self._db.execute("SELECT hash, data FROM files WHERE id = ?", (number,)).fetchall()
+
+    def run_numbers(self) -> list[int]:
+        """Return the numbers of the files with events, oldest first."""
+        return [row[0] for row in self._db.execute("SELECT id FROM files WHERE kind = 'run' ORDER BY id")]
 
     def statement_events(self) -> list[tuple[bytes, bytes]]:
         """Return (event hash, file hash) of the events that name slots."""

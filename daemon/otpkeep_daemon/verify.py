@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import PASSING
 from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.rows import Names
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing
@@ -22,9 +21,16 @@ from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
 from otpkeep_protocol.state import encode, fold
 
+STEP = 8
+"""Stored files that are opened in one step, while edits wait."""
+
 
 class Verification:
-    """One verification. `names` needs no key; `content` opens every file; `rebuild` also folds them all anew."""
+    """One verification. `names` needs no key; `content` opens every file; `rebuild` also folds them all anew.
+
+    It holds the lock for a file or a few at a time, and what needs no store is done without. `step` is called between
+    two steps; it may raise to end the verification.
+    """
 
     def __init__(
         self,
@@ -33,26 +39,42 @@ class Verification:
         accounts: Accounts | None,
         depth: str,
         lock: Turns,
+        *,
+        step: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._folder = folder
         self._accounts = accounts
         self._depth = depth
         self._lock = lock
+        self._step = step
         self._problems: list[dict[str, Any]] = []
+        self._hashes: set[bytes] = set()
+        self._chains = Chains()
         self._events: dict[bytes, Event] = {}
 
     def run(self) -> dict[str, Any]:
         """Return {ok, depth, files, events, problems}. Unreachable if the folder is."""
         with self._lock:
             known = {file.name: file for file in self._store.files()}
+            waiting, numbers = self._store.outbox_events(), self._store.run_numbers()
         listing = self._folder.look()
         sound = [name for found in listing.files if (name := self._check(found.name, known.get(found.name)))]
+        self._compare_names(known, listing, sound)
+        if self._depth != "names" and self._accounts is not None:
+            self._check_whole(self._accounts, waiting, numbers)
         with self._lock:
-            return self._conclude(known, listing, sound)
+            events = len(self._hashes) if self._depth != "names" else self._store.event_count()
+        return {
+            "ok": not self._problems,
+            "depth": self._depth,
+            "files": len(sound),
+            "events": events,
+            "problems": self._problems,
+        }
 
-    def _conclude(self, known: dict[str, StoredFile], listing: Listing, sound: list[str]) -> dict[str, Any]:
-        """Return the result, having compared what is sound in the folder with what the store knows."""
+    def _compare_names(self, known: dict[str, StoredFile], listing: Listing, sound: list[str]) -> None:
+        """Report what is missing from the folder, or not downloaded, of what the store knows."""
         evicted = {hidden_name(name) for name in listing.placeholders}
         there = {*sound, *(found.name for found in listing.files), *evicted}
         for name, file in known.items():
@@ -60,18 +82,10 @@ class Verification:
                 self._report(name, file, "missing", "it was in the folder and is gone", "Let the folder sync.")
         for name in sorted(evicted & known.keys()):
             self._report(name, known[name], "not-here", "it is not downloaded to this machine", "Download it.")
-        if self._depth != "names" and self._accounts is not None:
-            self._check_whole(self._accounts)
-        return {
-            "ok": not self._problems,
-            "depth": self._depth,
-            "files": len(sound),
-            "events": len(self._events) if self._depth != "names" else self._store.event_count(),
-            "problems": self._problems,
-        }
 
     def _check(self, name: str, file: StoredFile | None) -> str | None:
         """Check one file; return the name that its content stands for if it is sound."""
+        self._step()
         try:
             if EXTENSION not in name and not sealing.has_magic(self._folder.head(name) or b""):
                 return None
@@ -81,25 +95,26 @@ class Verification:
         except OtpkeepError as error:
             self._report(name, file, "unreadable", error.message, error.hint)
             return None
-        if data is None:
-            return None
-        self._lock.give_way()
-        with self._lock:
-            return self._judge(name, file, data)
+        return self._judge(name, file, data) if data is not None else None
 
     def _judge(self, name: str, file: StoredFile | None, data: bytes) -> str | None:
         true_name = file_name(data)
         if classify(name) is NameKind.SEALED_NAME and true_name != name:
             self._report(name, file, "damaged", f"its {len(data)} bytes are not those its name stands for", _DAMAGED)
             return None
-        if self._store.has(sha256(data)) and self._depth == "names":
+        if self._depth == "names" and self._has(data):
             return true_name
         return true_name if self._opens(name, file, data) else None
+
+    def _has(self, data: bytes) -> bool:
+        self._lock.give_way()
+        with self._lock:
+            return self._store.has(sha256(data))
 
     def _opens(self, name: str, file: StoredFile | None, data: bytes) -> bool:
         try:
             header = sealing.read_header(data)
-            if header.vault != self._store.need("vault"):
+            if header.vault != self._vault():
                 self._report(name, file, "other-vault", "it belongs to another vault", "Keep one vault in a folder.")
                 return False
             sealing.check_version(header)
@@ -112,9 +127,15 @@ class Verification:
             return False
         return True
 
+    def _vault(self) -> bytes:
+        with self._lock:
+            return self._store.need("vault")
+
     def _check_content(self, replica: Replica, data: bytes, header: sealing.Header) -> None:
         if header.type == sealing.SLOT:
-            if sha256(data) not in replica.slot_hashes(superseded=True):
+            with self._lock:
+                named = sha256(data) in replica.slot_hashes(superseded=True)
+            if not named:
                 raise NotAuthentic("a slot that no statement of this vault names, or a damaged copy of one")
         elif self._depth != "names":
             self._read(replica.keys.keyring, data, header)
@@ -125,21 +146,37 @@ class Verification:
             raise NotAuthentic("it is sealed under keys that this device does not have")
         found = content.read(sealing.open_sealed(data, header, epoch.key), ring)
         if isinstance(found, Run):
-            self._events |= {event.hash: event for event in found.events}
+            self._take_in(found.events)
 
-    def _check_whole(self, accounts: Accounts) -> None:
-        for event in self._unpublished(accounts):
-            name = event_name(event.dot.writer, event.dot.seq)
-            self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
-        for row in _gaps(self._events.values(), accounts.names()):
-            self._report(None, None, "gap", row, _SYNC)
+    def _take_in(self, events: Iterable[Event]) -> None:
+        """Count events that the folder has; they are kept, with all that they hold, only for a rebuild."""
+        for event in events:
+            self._hashes.add(event.hash)
+            self._chains.add(event)
+            if self._depth == "rebuild":
+                self._events[event.hash] = event
+
+    def _check_whole(self, accounts: Accounts, waiting: set[bytes], numbers: list[int]) -> None:
+        for event in self._held(accounts, numbers):
+            if event.hash not in self._hashes and event.hash not in waiting:
+                name = event_name(event.dot.writer, event.dot.seq)
+                self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
+        for writer, count in self._chains.missing().items():
+            with self._lock:
+                message = f"{count} events of {accounts.names().of_writer(writer)} are named but not there"
+            self._report(None, None, "gap", message, _SYNC)
         if self._depth == "rebuild":
-            self._check_rebuild(accounts)
+            with self._lock:
+                self._check_rebuild(accounts)
 
-    def _unpublished(self, accounts: Accounts) -> Iterator[Event]:
-        waiting = self._store.outbox_events()
-        there = self._events.keys() | waiting
-        yield from (event for event in accounts.replica.archive.events() if event.hash not in there)
+    def _held(self, accounts: Accounts, numbers: list[int]) -> Iterator[Event]:
+        """Yield the events in these files of the store, which proves that those open, too."""
+        for first in range(0, len(numbers), STEP):
+            self._step()
+            self._lock.give_way()
+            with self._lock:
+                events = [e for batch in accounts.replica.archive.batches(numbers[first : first + STEP]) for e in batch]
+            yield from events
 
     def _check_rebuild(self, accounts: Accounts) -> None:
         replica = accounts.replica
@@ -159,7 +196,8 @@ class Verification:
     def _report(self, name: str | None, file: StoredFile | None, kind: str, message: str, hint: str) -> None:
         device = None
         if file is not None and file.owner is not None:
-            device = self._accounts.names().label(file.owner) if self._accounts is not None else file.owner.hex()
+            with self._lock:
+                device = self._accounts.names().label(file.owner) if self._accounts is not None else file.owner.hex()
         self._problems.append({"file": name, "device": device, "kind": kind, "message": message, "hint": hint})
 
 
@@ -171,8 +209,3 @@ def _state(events: Iterable[Event]) -> bytes:
     """Return the encoded state of events."""
     every = list(events)
     return encode(fold(every, Chains(every).forks))
-
-
-def _gaps(events: Iterable[Event], names: Names) -> list[str]:
-    missing = Chains(events).missing()
-    return [f"{count} events of {names.of_writer(w)} are named but not there" for w, count in missing.items()]

@@ -22,6 +22,8 @@ FEW = 8
 """So many missing files are put back whatever share of the folder they are."""
 
 BEAT_EVERY_MS = 24 * 3600 * 1000
+BEAT_ANYWAY_MS = 7 * BEAT_EVERY_MS
+"""Without any news, too, so that nobody who waits for a month takes a quiet device for a lost one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,8 @@ def _as_stored(seen: Seen, known: Known | None) -> bool:
 
 
 def beat_due(now: int, last_word: int, *, news: bool) -> bool:
-    """Tell whether to write a beat: at most daily, only with news. Times in ms; `last_word` is this device's newest."""
-    return news and now - last_word >= BEAT_EVERY_MS
+    """Tell whether to write a beat: daily with news, else weekly. Times in ms; `last_word` is this device's newest."""
+    return now - last_word >= (BEAT_EVERY_MS if news else BEAT_ANYWAY_MS)
 
 
 def overdue(looked: Mapping[str, Seen], now_s: int) -> Sequence[str]:

@@ -122,15 +122,18 @@ def test_status_names_problems_first_and_survives_what_is_unknown() -> None:
         "devices": 1,
         "daemon": {"running": True, "pid": 7, "locked": True},
         "watched": [],
-        "jobs": [],
+        "jobs": [{"name": "verify", "last": None, "next": "2026-01-01T00:00:00.000Z", "ok": False}],
+        "verified": {"time": "2025-12-25T00:00:00.000Z", "depth": "content", "ok": False, "files": 8, "problems": 2},
         "problems": [{"kind": "stale", "message": "Nothing arrives.", "hint": "Look."}],
     }
-    text = status_text(locked)
+    text = status_text(locked, 100)
     assert text.startswith("! Nothing arrives.\n  Look.\n")
     assert "off on this device" in text
     assert "/x (can't be reached; on this machine only: not a backup)" in text
     assert "lap\\x1btop" in text
     assert "process 7, locked" in text
+    assert "2025-12-25T00:00:00.000Z, content, 8 files: problems: 2" in text
+    assert text.splitlines()[-1].split() == ["verify", "never", "2026-01-01T00:00:00.000Z", "failed"]
 
 
 def test_verify_names_file_and_device() -> None:

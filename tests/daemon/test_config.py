@@ -107,3 +107,10 @@ def test_a_directory_in_its_place_is_malformed(tmp_path: Path) -> None:
 def test_any_text_gives_settings_or_a_typed_error(text: str) -> None:
     with contextlib.suppress(Malformed):
         assert parse_config(text, "config.toml").look_every_s >= 1
+
+
+def test_the_command_for_alarms_is_text_and_long_times_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('on_problem = "notify --now"\nsilent_after_s = 31536000\n')
+    assert read_config(tmp_path / "config.toml") == Config(on_problem="notify --now", silent_after_s=31_536_000)
+    with pytest.raises(Malformed, match="line 1: on_problem must be text"):
+        parse_config("on_problem = 1", "config.toml")

@@ -541,13 +541,31 @@ class TestBeats:
         deliver(phone, laptop)
         laptop.run()
 
-    def test_no_beat_without_news(self, laptop: Device) -> None:
+    def test_without_news_a_beat_a_week_says_that_the_device_is_alive(self, laptop: Device) -> None:
         laptop.run()
-        laptop.clock.ms += 40 * DAY_MS
-
+        laptop.clock.ms += 7 * DAY_MS - 1
         laptop.run()
-
         assert self.beats(laptop) == []
+
+        laptop.clock.ms += 1
+        laptop.run()
+        laptop.run()
+
+        assert len(self.beats(laptop)) == 1
+
+    def test_where_a_job_writes_beats_a_pass_does_not(self, laptop: Device) -> None:
+        laptop.engine.beats = False
+        laptop.run()
+        laptop.clock.ms += 7 * DAY_MS
+        laptop.run()
+        assert self.beats(laptop) == []
+
+        assert laptop.engine.beat()
+        assert not laptop.engine.beat()
+        laptop.run()
+
+        (beat,) = self.beats(laptop)
+        assert laptop.folder.has(beat)
 
     def test_no_beat_within_a_day_of_the_last_word(self, laptop: Device, phone: Device) -> None:
         laptop.clock.ms += DAY_MS - 1

@@ -125,10 +125,11 @@ class TestFolder:
 
 
 class TestBeats:
-    def test_at_most_daily_and_only_with_news(self) -> None:
+    def test_at_most_daily_with_news_and_weekly_without(self) -> None:
         assert beat_due(BEAT_EVERY_MS, 0, news=True)
         assert not beat_due(BEAT_EVERY_MS - 1, 0, news=True)
-        assert not beat_due(10**15, 0, news=False)
+        assert beat_due(7 * BEAT_EVERY_MS, 0, news=False)
+        assert not beat_due(7 * BEAT_EVERY_MS - 1, 0, news=False)
 
     def test_a_clock_set_back_writes_no_beats(self) -> None:
         assert not beat_due(0, 10**12, news=True)

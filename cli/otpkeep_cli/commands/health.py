@@ -6,7 +6,7 @@ import click
 
 from otpkeep_cli.failure import INTEGRITY
 from otpkeep_cli.render.health import status_text, verify_text
-from otpkeep_cli.screen import Screen
+from otpkeep_cli.screen import Screen, width
 from otpkeep_cli.session import service
 
 _DEPTHS = ("names", "content", "rebuild")
@@ -18,7 +18,7 @@ def status(screen: Screen) -> None:
     """Show problems first, then vault, folder, devices and daemon."""
     with service(keys=False) as call:
         found = call("status", {})
-    screen.answer(found, lambda: status_text(found))
+    screen.answer(found, lambda: status_text(found, width()))
 
 
 @click.command()

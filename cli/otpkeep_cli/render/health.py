@@ -11,8 +11,8 @@ from otpkeep_cli.render.table import pairs, table
 _NEEDS_KEY = "known with the passphrase only"
 
 
-def status_text(found: Mapping[str, Any]) -> str:
-    """Return the problems, then what is known of vault, folder and daemon; what needs a key is left out."""
+def status_text(found: Mapping[str, Any], width: int) -> str:
+    """Return the problems, then what is known of vault, folder, daemon and jobs; what needs a key is left out."""
     parts = [problems_text(found.get("problems") or ())]
     folder, daemon = found.get("folder") or {}, found.get("daemon") or {}
     parts.append(
@@ -29,12 +29,14 @@ def status_text(found: Mapping[str, Any]) -> str:
                 ("Published", _known(folder.get("published"))),
                 ("Waiting", _known(folder.get("pending"))),
                 ("Devices", _known(found.get("devices"))),
+                ("Verified", _verified(found.get("verified"))),
                 ("Own vault file", plain((found.get("own_vault") or {}).get("path") or "")),
                 ("Daemon", _daemon(daemon)),
             ]
         )
     )
     parts.append("\n".join([*_waiting(folder), *_seen(folder), *_left_out(found.get("own_vault") or {})]))
+    parts.append(jobs_text(found.get("jobs") or (), width))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -58,6 +60,15 @@ def problems_text(problems: Sequence[Mapping[str, Any]]) -> str:
         if problem.get("hint"):
             lines.append(f"  {plain(problem['hint'])}")
     return "\n".join(lines)
+
+
+def jobs_text(jobs: Sequence[Mapping[str, Any]], width: int) -> str:
+    """Return a table of what the daemon does every so often; "" where there is none."""
+    rows = [
+        (plain(job["name"]), plain(job["last"] or "never"), plain(job["next"]), "ok" if job["ok"] else "failed")
+        for job in jobs
+    ]
+    return table(("job", "last", "next", ""), rows, width) if rows else ""
 
 
 def devices_text(devices: Sequence[Mapping[str, Any]], width: int) -> str:
@@ -90,6 +101,14 @@ def compact_text(done: Mapping[str, Any], *, dry_run: bool) -> str:
     lines += [f"{counted(item['files'], 'replaced file')} must stay: {item['reason']}." for item in done["waiting"]]
     left = f"This device has {counted(done['files'], 'current file')} in the folder."
     return "\n".join([*(lines or ["There is nothing to compact."]), left])
+
+
+def _verified(found: object) -> str:
+    """Return when the folder was verified last, how deep, and whether it held."""
+    if not isinstance(found, Mapping):
+        return ""
+    held = "everything held" if found["ok"] else f"problems: {_known(found['problems'])}"
+    return f"{plain(found['time'])}, {plain(found['depth'])}, {_known(found['files'])} files: {held}"
 
 
 def _named(device: object) -> str:

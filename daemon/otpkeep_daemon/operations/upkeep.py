@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon import report
+from otpkeep_daemon import report, verified
+from otpkeep_daemon.free_space import disk_problems
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
-from otpkeep_protocol.errors import Locked, Usage
+from otpkeep_protocol.errors import Locked, OtpkeepError, Usage
+
+log = logging.getLogger(__name__)
 
 
 def devices(service: Service, _args: Args) -> list[dict[str, Any]]:
@@ -18,10 +26,29 @@ def devices(service: Service, _args: Args) -> list[dict[str, Any]]:
 
 def verify(service: Service, args: Args) -> dict[str, Any]:
     """Check the folder."""
+    return verification(service, args["depth"])
+
+
+def verification(service: Service, depth: str, step: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Check the folder, and keep what came out for `status`; `step` is called again and again, and may raise."""
     accounts = service.accounts
-    if args["depth"] != "names" and accounts is None:
+    if depth != "names" and accounts is None:
         raise Locked("checking the content needs the keys", "Give the passphrase, or use `--depth names`.")
-    return Verification(service.store, service.folder, accounts, args["depth"], service.lock).run()
+    began, begin = service.around.now(), time.monotonic()
+    result = Verification(service.store, service.folder, accounts, depth, service.lock, step=step).run()
+    _keep(service, result, began, int((time.monotonic() - begin) * 1000))
+    return result
+
+
+def _keep(service: Service, result: dict[str, Any], began: int, took_ms: int) -> None:
+    """Keep a result for `status`; a store that can't be written must not hide it from who asked."""
+    try:
+        with service.lock:
+            verified.keep(service.store, result, began, took_ms)
+    except OtpkeepError as error:
+        log.error(
+            "a verification that found %d problems is not written down: %s", len(result["problems"]), error.message
+        )
 
 
 def backup(service: Service, args: Args) -> dict[str, Any]:
@@ -51,7 +78,31 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
     """Return how everything stands."""
     if service.pid is None:
         service.engine.check()
-    status = Status(service.store, service.engine, service.own_vault, service.accounts, service.watched)
-    row = status.row(pid=service.pid, now_ms=service.around.now(), jobs=service.jobs())
-    row["problems"] += service.more_problems()
-    return row
+    found = _status(service).row(
+        pid=service.pid,
+        now_ms=service.around.now(),
+        silent_s=service.config().silent_after_s,
+        jobs=service.jobs(),
+    )
+    if service.pid is None:
+        found["problems"] += disk_problems(places(service), service.config().low_disk_mb)
+    found["problems"] += service.more_problems()
+    return found
+
+
+def problems(service: Service, _args: Args) -> list[dict[str, str]]:
+    """Return what `status` says is wrong, without all the rest."""
+    found = _status(service).problems(service.around.now(), service.config().silent_after_s)
+    return found + service.more_problems()
+
+
+def places(service: Service) -> dict[str, Path]:
+    """Return the directories whose disks must not be full: of the store, and of the folder if it can be reached."""
+    found = {"store": service.own_vault.path.parent}
+    if service.engine.last.trouble is None:
+        found["folder"] = Path(os.fsdecode(service.store.need("folder")))
+    return found
+
+
+def _status(service: Service) -> Status:
+    return Status(service.store, service.engine, service.own_vault, service.accounts, service.watched)
