@@ -74,13 +74,9 @@ class LazyGroup(click.Group):
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version  # 20 ms that only this needs
+    from otpkeep_daemon.version import VERSION  # only this needs it
 
-    try:
-        found = version("otpkeep")
-    except PackageNotFoundError:
-        found = "0 (not installed)"
-    ctx.obj.answer({"version": found}, lambda: f"otpkeep {found}")
+    ctx.obj.answer({"version": VERSION}, lambda: f"otpkeep {VERSION}")
     ctx.exit()
 
 
