@@ -31,6 +31,10 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code. Sets the umask and other properties of this process."""
     _protect_process()
+    if instruction := os.environ.get("_OTPKEEP_COMPLETE"):
+        from otpkeep_cli.completing import complete  # only a shell at a Tab needs it
+
+        return complete(otpkeep, instruction)
     asked, words = split_globals(argv)
     screen = Screen(asked)
     sys.excepthook = screen.unexpected
