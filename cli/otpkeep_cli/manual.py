@@ -1,7 +1,7 @@
 """Manual pages out of the texts of --help: one for the program, one for each command (man(7) roff).
 
-The build writes them. click-man was looked at: it leaves out the epilogs, and so our examples, escapes nothing, and does
-not see commands that are loaded when they are named.
+The build writes them. click-man was looked at: it leaves out epilogs, and so our examples, escapes little, and does not
+see commands that are loaded when they are named.
 """
 
 from __future__ import annotations
