@@ -1,4 +1,4 @@
-"""A Python that lacks what CPython on Windows lacks, as far as this system can play it: the program runs in it for real.
+"""A Python that lacks what CPython on Windows lacks, as far as this system can play it; the program runs in it.
 
 It has no Unix sockets, opens no directories, knows no flags and user ids of POSIX, and can't wait for signals. What it
 can't play: names and locks of NTFS, files that can't be renamed while they are open, msvcrt.
@@ -37,7 +37,7 @@ PROGRAM = (sys.executable, "-c", PRELUDE)
 
 
 def run(device: Device, *words: str | Path, stdin: bytes = b"", home: Path | None = None) -> Any:
-    """Return what a command answers, which must succeed; `home` is the profile, around the device's files unless given."""
+    """Return what a command answers, which must succeed; `home` is the profile, if not what is around the device."""
     done = subprocess.run(
         [*PROGRAM, *map(str, words), "--json"],
         env=_env(device) | ({"HOME": str(home)} if home is not None else {}),

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import selectors
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,12 +23,23 @@ from otpkeep_daemon.sockets import Door, open_door
 from otpkeep_protocol import control
 from otpkeep_protocol.errors import Busy, OtpkeepError
 
+if sys.platform != "win32":
+    import resource
+
 MAX_CONNECTIONS = 128
 """Beyond them the one that was silent for longest makes way."""
 RETRY_S = 0.1
 _TOO_SLOW = control.encode_error(Busy("The daemon waited in vain for the request; nothing was changed.", "Try again."))
 _NEVER = float("inf")
 log = logging.getLogger(__name__)
+
+
+def _most_connections() -> int:
+    """Return how many connections to hold: so few that the engine never finds itself without a file descriptor."""
+    if sys.platform != "win32":
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)
+    return MAX_CONNECTIONS
 
 
 class Server:
@@ -41,6 +53,7 @@ class Server:
         self._answering: Answering[Conversation] = Answering(service, self._wake)
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
+        self._most = _most_connections()
         self._ends = _NEVER
         self._deaf_until = 0.0
         self._thread = threading.Thread(target=self._run, name="socket")
@@ -102,7 +115,7 @@ class Server:
         """Tell whether to accept: there is room, or somebody who can make way, and accepting has not just failed."""
         if now < self._deaf_until or self._ends != _NEVER:
             return False
-        return len(self._talks) < MAX_CONNECTIONS or self._quietest() is not None
+        return len(self._talks) < self._most or self._quietest() is not None
 
     def _quietest(self) -> Conversation | None:
         """Return the connection that is not waiting for us and was silent for longest."""
@@ -118,7 +131,7 @@ class Server:
             log.error("a command could not be served: %s", error.strerror)
             self._deaf_until = time.monotonic() + RETRY_S
             return
-        if len(self._talks) >= MAX_CONNECTIONS and (quiet := self._quietest()) is not None:
+        if len(self._talks) >= self._most and (quiet := self._quietest()) is not None:
             self._drop(quiet)
         try:
             self._greet(door, peer)
@@ -142,7 +155,7 @@ class Server:
         except OtpkeepError as error:
             talk.answer(control.encode_error(error), time.monotonic())
         except OSError as error:
-            log.info("a command went away: %s", error.strerror or type(error).__name__)
+            log.debug("a command went away: %s", error.strerror or type(error).__name__)
             talk.stage = Stage.GONE
         else:
             if request is not None:

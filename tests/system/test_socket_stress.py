@@ -23,7 +23,7 @@ from otpkeep_daemon import sockets
 from otpkeep_daemon.formats.otpauth_uri import parse_uri
 from support_attack import attack
 from support_cli import Device
-from support_system import eventually, listed, need_root, status, uri
+from support_system import answers, eventually, killed_at_the_end, launch, listed, need, need_root, status, uri
 
 PINGS, EDITS = 60, 15
 MOST_S = 0.1
@@ -89,6 +89,21 @@ def test_the_client_that_was_silent_for_longest_makes_way_and_is_told(served: De
         assert "nothing was changed" in error["message"]
         silent[-1].sendall(_framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
         assert "result" in _reply(silent[-1])
+
+
+def test_a_daemon_with_few_file_descriptors_keeps_enough_of_them_for_its_work(tmp_path: Path) -> None:
+    need("prlimit")
+    device = Device(tmp_path / "alpha", tmp_path / "folder")
+    device.init()
+    with killed_at_the_end(launch(device, under=("prlimit", "--nofile=64"))), contextlib.ExitStack() as peers:
+        eventually(lambda: answers(device), "the daemon listens")
+        # when: more clients than that say nothing
+        for _ in range(80):
+            peers.enter_context(_connected(device))
+        # then: what is edited is in the folder
+        fields = parse_uri(uri(1)).to_fields()
+        assert _asked(device, "add", {"fields": fields, "placeholder": False})["backed_up"]
+        assert _asked(device, "verify", {"depth": "names"})["ok"]
 
 
 def test_a_request_that_comes_in_many_pieces_is_one(served: Device) -> None:
