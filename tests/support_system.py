@@ -196,11 +196,11 @@ def answers(device: Device) -> bool:
     return True
 
 
-def launch(device: Device, **env: str) -> subprocess.Popen[bytes]:
-    """Start the daemon and don't wait for it; its output goes to the device's log."""
+def launch(device: Device, *, under: Sequence[str] = (), **env: str) -> subprocess.Popen[bytes]:
+    """Start the daemon, `under` a program that runs others, and don't wait; its output goes to the device's log."""
     with (device.home.parent / f"{device.home.name}.log").open("ab") as log:
         return subprocess.Popen(
-            [*PROGRAM, "daemon", "run"],
+            [*under, *PROGRAM, "daemon", "run"],
             env=device.env | env,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -11,6 +11,16 @@ from otpkeep_protocol.errors import OtpkeepError, Usage
 
 INTERRUPTED = 130
 INTEGRITY = 4
+MEANINGS: Mapping[int, str] = {
+    0: "done",
+    1: "failed, not found or refused",
+    2: "wrong usage, ambiguous, or a confirmation is missing",
+    3: "wrong passphrase, or locked",
+    INTEGRITY: "integrity problem",
+    5: "the folder can't be reached",
+    INTERRUPTED: "interrupted",
+}
+"""Exit code -> what it says, for the manual."""
 
 _EXIT_CODES = {
     "usage": 2,

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
+
+from otpkeep_cli.examples import epilog
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Mapping[str, str] = {
     "init": "vaults:init",
@@ -37,8 +43,12 @@ COMMANDS: Mapping[str, str] = {
     "unlock": "locking:unlock",
     "lock": "locking:lock",
     "daemon": "daemons:daemon",
+    "completion": "completions:completion",
 }
 """Command -> module of `otpkeep_cli.commands` and the name in it, in the order of the help."""
+
+
+_WHOLE = 120  # characters, beyond which click would cut a sentence
 
 
 class LazyGroup(click.Group):
@@ -56,7 +66,18 @@ class LazyGroup(click.Group):
         module, _, name = place.partition(":")
         found = getattr(import_module(f"otpkeep_cli.commands.{module}"), name)
         assert isinstance(found, click.Command)  # tells mypy; the table is tested
+        _add_examples(found, cmd_name)
         return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return the commands and options that go on from what is typed, each with its whole sentence."""
+        from click.shell_completion import CompletionItem  # only a shell at a Tab needs it
+
+        fit = [(name, self.get_command(ctx, name)) for name in COMMANDS if name.startswith(incomplete)]
+        items = [
+            CompletionItem(name, help=found.get_short_help_str(_WHOLE)) for name, found in fit if found is not None
+        ]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -65,7 +86,7 @@ class LazyGroup(click.Group):
 
         Someone may have typed a URI with its secret in the place of a command.
         """
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib  # only slips need it
 
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
@@ -73,23 +94,26 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _add_examples(command: click.Command, path: str) -> None:
+    """End the help of a command, and of those in it, with examples."""
+    command.epilog = epilog(path)
+    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        _add_examples(inner, f"{path} {name}")
+
+
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version  # 20 ms that only this needs
+    from otpkeep_daemon.version import VERSION  # only this needs it
 
-    try:
-        found = version("otpkeep")
-    except PackageNotFoundError:
-        found = "0 (not installed)"
-    ctx.obj.answer({"version": found}, lambda: f"otpkeep {found}")
+    ctx.obj.answer({"version": VERSION}, lambda: f"otpkeep {VERSION}")
     ctx.exit()
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="--json, -q and -v may stand before or after any other word.",
+    epilog=epilog(""),
 )
 @click.option("--json", is_flag=True, expose_value=False, help="Answer, and fail, in JSON on standard output.")
 @click.option("-q", "quiet", is_flag=True, expose_value=False, help="Leave out remarks and confirmations.")
@@ -103,4 +127,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
     help="Show the version and end.",
 )
 def otpkeep() -> None:
-    """Back up every edit of your authenticator accounts, encrypted, into any cloud folder."""
+    """Back up every edit of your authenticator accounts, encrypted, into any cloud folder.
+
+    --json, -q and -v may stand before or after any other word.
+    """

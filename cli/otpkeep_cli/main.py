@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +14,9 @@ from otpkeep_cli.argv import split_globals
 from otpkeep_cli.group import otpkeep
 from otpkeep_cli.screen import Screen, abandon_output, prepare_streams, write
 from otpkeep_protocol.errors import OtpkeepError
+
+if sys.platform != "win32":
+    import resource
 
 _PRIVATE = 0o077
 
@@ -31,6 +33,10 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code. Sets the umask and other properties of this process."""
     _protect_process()
+    if instruction := os.environ.get("_OTPKEEP_COMPLETE"):
+        from otpkeep_cli.completing import complete  # only a shell at a Tab needs it
+
+        return complete(otpkeep, instruction)
     asked, words = split_globals(argv)
     screen = Screen(asked)
     sys.excepthook = screen.unexpected
@@ -78,5 +84,6 @@ class _InterruptedError(OtpkeepError):
 def _protect_process() -> None:
     """Keep what this process makes from other users, and its memory, which holds keys, out of core dumps."""
     os.umask(_PRIVATE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prepare_streams()

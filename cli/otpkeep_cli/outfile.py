@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 import sys
@@ -42,7 +41,7 @@ def write_export(place: str, data: bytes, *, force: bool) -> None:
     path = Path(place)
     temporary = f".{path.name[:64]}.{secrets.token_hex(8)}.tmp"
     try:
-        with durable.opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
+        with durable.directory(path.parent) as folder:
             if force:
                 durable.replace(folder, path.name, data, temporary)
             else:

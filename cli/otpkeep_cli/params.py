@@ -6,7 +6,8 @@ Their names stand in the help in capitals.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from otpkeep_cli.times import Moment
 
 FILE = click.Path(allow_dash=True, path_type=str)
+
+
+Suggest = Callable[[click.Context, click.Parameter, str], list[Any]]
+
+
+def suggest(what: str) -> Suggest:
+    """Return how to complete a word that only the accounts know: accounts, tags, devices or events."""
+
+    def suggested(ctx: click.Context, param: click.Parameter, typed: str) -> list[Any]:
+        from otpkeep_cli import suggest as ways  # only a shell at a Tab needs them
+
+        found: list[Any] = getattr(ways, what)(ctx, param, typed)
+        return found
+
+    return suggested
 
 
 def text(typed: str) -> str:

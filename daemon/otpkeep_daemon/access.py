@@ -5,6 +5,7 @@ This module is imported by every command, so what only the second way needs is i
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ TIMEOUT_S = 30.0
 LONG_S = 3600.0
 LONG_OPERATIONS = frozenset({"import", "verify", "backup", "move", "compact", "restore", "watch", "review"})
 FRESH_S = 5.0
-"""How long an open connection is trusted to be still waited for; the daemon hangs up after 30 s."""
+"""How long an open connection is trusted to be still waited for; the daemon may hang up on who is silent."""
 
 
 def is_set_up(paths: Paths) -> bool:
@@ -115,7 +116,8 @@ class _Remote:
         with peer:
             try:
                 peer.settimeout(LONG_S if request.op in LONG_OPERATIONS else TIMEOUT_S)
-                peer.sendall(control.encode_request(request))
+                with contextlib.suppress(ConnectionError):  # who hung up before the end has said why
+                    peer.sendall(control.encode_request(request))
                 reply = receive(peer, control.REPLY_LIMIT)
             except TimeoutError as error:
                 from otpkeep_daemon.lock import holder

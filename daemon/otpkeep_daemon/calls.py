@@ -21,7 +21,8 @@ from otpkeep_daemon.operations import (
     watching,
 )
 from otpkeep_daemon.service import Args, Service
-from otpkeep_protocol.errors import Usage
+from otpkeep_protocol.control import RESTART
+from otpkeep_protocol.errors import UnknownVersion
 from otpkeep_protocol.keyring import Keyring
 
 
@@ -74,7 +75,10 @@ def call(service: Service, op: str, args: Args, ring: Keyring | None = None) -> 
     """
     operation = OPERATIONS.get(op)
     if operation is None:
-        raise Usage(f"this otpkeep has no operation {op!r}", "Restart the daemon after an update.")
+        raise UnknownVersion(
+            f"The running daemon is of another otpkeep than this command: it can't {op[:40]!r}. Nothing was changed.",
+            RESTART,
+        )
     with translated("the store can't be read now; nothing was changed and nothing is lost"):
         if operation.locks_itself and service.accounts is not None:
             return operation.run(service, args)

@@ -146,7 +146,7 @@ def _configured(
 def _read(config: Path) -> bytes | None:
     """Return a configuration's bytes, None if there is none. Malformed if it can't be one."""
     try:
-        with durable.opened(config, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        with durable.opened(config, durable.NO_WAIT) as descriptor:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Malformed("it is not a file")
             data = durable.read_all(descriptor, MOST_BYTES + 1)

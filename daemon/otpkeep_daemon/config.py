@@ -167,7 +167,7 @@ def _is_toml(text: str) -> bool:
 
 def _read(path: Path) -> bytes | None:
     try:
-        with durable.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        with durable.opened(path, durable.NO_WAIT) as descriptor:
             status = os.fstat(descriptor)
             if stat.S_ISDIR(status.st_mode):
                 raise Malformed(f"The settings {path} can't be read: it is a directory.", "Move it away.")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import secrets
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from otpkeep_daemon.config import SETTINGS, mistakes, parse_config, read_text
 from otpkeep_daemon.exchange import Places
 from otpkeep_daemon.setting_kinds import Setting, Value, shown
 from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError
+
+if sys.platform != "win32":
+    import fcntl
 
 ATTEMPTS = 5
 _HEAD = """\
@@ -134,13 +138,12 @@ def _split_at(text: str, pattern: re.Pattern[str]) -> tuple[str, str | None, str
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[Places]:
     """Let one command at a time write; give the names to do it with, where a link leads. OSErrors leave in words."""
-    import fcntl  # Windows, where settings are only read, has none
-
     real = Path(os.path.realpath(path))
     places = Places(real.parent, real.name, f".{real.name}.{secrets.token_hex(6)}")
     try:
-        with durable.opened(real.parent, os.O_RDONLY | os.O_DIRECTORY) as directory:
-            fcntl.flock(directory, fcntl.LOCK_EX)
+        with durable.directory(real.parent) as directory:
+            if sys.platform != "win32" and not isinstance(directory, Path):
+                fcntl.flock(directory, fcntl.LOCK_EX)
             yield places
     except OSError as error:
         raise OtpkeepError(

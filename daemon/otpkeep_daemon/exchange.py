@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otpkeep_daemon import durable
+from otpkeep_daemon.durable import Directory
 
 READ_LIMIT = 64 * 1024 * 1024 + 1
 """One byte more than any reader of a format takes."""
@@ -46,18 +47,18 @@ class Places:
 
 def prepare(places: Places, data: bytes) -> None:
     """Write the new bytes under the temporary name, whole and durable, with the mode of the file that they replace."""
-    with durable.opened(places.directory, os.O_RDONLY | os.O_DIRECTORY) as folder:
-        flags = os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY
+    with durable.directory(places.directory) as folder:
+        flags = os.O_CREAT | os.O_TRUNC | durable.NO_LINK | os.O_WRONLY
         with durable.opened(places.partial, flags, folder) as descriptor:
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(descriptor, stat.S_IMODE(os.stat(places.name, dir_fd=folder).st_mode))
+                _copy_mode(places, descriptor)
             durable.write_all(descriptor, data)
-        os.rename(places.partial, places.temporary, src_dir_fd=folder, dst_dir_fd=folder)
+        durable.rename(folder, places.partial, places.temporary)
 
 
 def exchange(places: Places) -> None:
     """Swap the temporary file with the named one, durably. FileNotFoundError if there is none: nothing was done."""
-    with durable.opened(places.directory, os.O_RDONLY | os.O_DIRECTORY) as folder:
+    with durable.directory(places.directory) as folder:
         try:
             _swap(folder, places.temporary, places.name)
         except OSError as error:
@@ -69,8 +70,8 @@ def exchange(places: Places) -> None:
 
 def create(places: Places) -> None:
     """Give the temporary file its name, where none was; FileExistsError if somebody made one meanwhile."""
-    with durable.opened(places.directory, os.O_RDONLY | os.O_DIRECTORY) as folder:
-        os.link(places.temporary, places.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    with durable.directory(places.directory) as folder:
+        durable.link(folder, places.temporary, places.name)
         durable.discard(folder, places.temporary)
         durable.sync_directory(folder)
 
@@ -79,10 +80,10 @@ def swapped_out(places: Places) -> bytes | None:
     """Return what the temporary name holds: after the exchange, what the file held; None if there is no such name."""
     with (
         contextlib.suppress(FileNotFoundError),
-        durable.opened(places.directory, os.O_RDONLY | os.O_DIRECTORY) as folder,
+        durable.directory(places.directory) as folder,
     ):
         if durable.exists(folder, places.aside) and not durable.exists(folder, places.temporary):
-            os.rename(places.aside, places.temporary, src_dir_fd=folder, dst_dir_fd=folder)
+            durable.rename(folder, places.aside, places.temporary)
         with durable.opened(places.temporary, durable.READ_FLAGS, folder) as descriptor:
             return durable.read_all(descriptor, READ_LIMIT)
     return None
@@ -92,14 +93,22 @@ def clear(places: Places) -> None:
     """Remove all temporary names."""
     with (
         contextlib.suppress(FileNotFoundError),
-        durable.opened(places.directory, os.O_RDONLY | os.O_DIRECTORY) as folder,
+        durable.directory(places.directory) as folder,
     ):
         for name in (places.partial, places.aside, places.temporary):
             durable.discard(folder, name)
 
 
-def _swap(folder: int, one: str, other: str) -> None:
+def _copy_mode(places: Places, descriptor: int) -> None:
+    """Give a file the mode of the named one; where modes say nothing, its directory's access list holds for both."""
+    if sys.platform != "win32" and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, stat.S_IMODE((places.directory / places.name).stat().st_mode))
+
+
+def _swap(folder: Directory, one: str, other: str) -> None:
     """Exchange two names atomically; OSError if the system or its file system can't."""
+    if isinstance(folder, Path):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     libc = ctypes.CDLL(None, use_errno=True)
     function = getattr(libc, "renameat2" if sys.platform == "linux" else "renameatx_np", None)
     if function is None:
@@ -109,12 +118,12 @@ def _swap(folder: int, one: str, other: str) -> None:
         raise OSError(number, os.strerror(number), other)
 
 
-def _swap_by_hand(folder: int, places: Places) -> None:
+def _swap_by_hand(folder: Directory, places: Places) -> None:
     """Put the old file aside under a second name, and the new one in its place.
 
     What another program renames there between these two calls is lost to it; an exchange has no such moment.
     """
     durable.discard(folder, places.aside)
-    os.link(places.name, places.aside, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    os.replace(places.temporary, places.name, src_dir_fd=folder, dst_dir_fd=folder)
-    os.rename(places.aside, places.temporary, src_dir_fd=folder, dst_dir_fd=folder)
+    durable.link(folder, places.name, places.aside)
+    durable.rename(folder, places.temporary, places.name)
+    durable.rename(folder, places.aside, places.temporary)

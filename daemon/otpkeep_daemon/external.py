@@ -85,7 +85,7 @@ _QUICK = "Have it hand over what takes long to another program."
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a program and all that it has started."""
-    if hasattr(os, "killpg"):
+    if sys.platform != "win32":
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from otpkeep_daemon import durable
+from otpkeep_daemon.durable import Directory
 from otpkeep_daemon.folder_faults import denied, exchanged, not_read_back, oversized, unreachable
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.naming import README_NAME, NameKind, classify, is_own_temporary, temporary_name
@@ -127,7 +128,7 @@ class RealFolder:
         files: list[Found] = []
         placeholders: list[str] = []
         with self._opened() as folder, os.scandir(folder) as entries:
-            here = os.fstat(folder)
+            device, inode = durable.identity(folder)
             for entry in entries:
                 kind = classify(entry.name)
                 if kind in (NameKind.TEMPORARY, NameKind.README) or not entry.is_file(follow_symlinks=False):
@@ -139,7 +140,7 @@ class RealFolder:
                     else:
                         files.append(Found(entry.name, status.st_size, status.st_mtime_ns))
         files.sort(key=lambda found: found.name)
-        return Listing(here.st_dev, here.st_ino, tuple(files), tuple(sorted(placeholders)))
+        return Listing(device, inode, tuple(files), tuple(sorted(placeholders)))
 
     def trust(self, listing: Listing) -> None:
         """See Folder."""
@@ -158,7 +159,7 @@ class RealFolder:
 
     def _read(self, name: str, size: int) -> bytes | None:
         with self._opened() as folder, contextlib.suppress(FileNotFoundError):
-            status = os.stat(_plain(name), dir_fd=folder, follow_symlinks=False)
+            status = durable.status(folder, _plain(name))
             if stat.S_ISREG(status.st_mode) and not _is_placeholder(status):
                 return _read(folder, name, size)
         return None
@@ -202,7 +203,7 @@ class RealFolder:
             if not durable.holds(folder, README_NAME, data):
                 durable.replace(folder, README_NAME, data, self._temporary())
 
-    def _create(self, folder: int, name: str, data: bytes) -> bool:
+    def _create(self, folder: Directory, name: str, data: bytes) -> bool:
         """Write a file whose name was free a moment ago; False if somebody took the name meanwhile."""
         try:
             if not (self._anonymous and durable.create_anonymous(folder, name, data)):
@@ -215,20 +216,19 @@ class RealFolder:
         return temporary_name(self._tag, secrets.token_hex(8))
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[int]:
+    def _opened(self) -> Iterator[Directory]:
         """Hold the directory open, so that all steps act on the same one; OSErrors leave as Unreachable."""
         try:
-            with durable.opened(self.path, os.O_RDONLY | os.O_DIRECTORY) as folder:
+            with durable.directory(self.path) as folder:
                 yield folder
         except OSError as error:
             raise unreachable(self.path, error) from error
 
     @contextlib.contextmanager
-    def _opened_trusted(self) -> Iterator[int]:
+    def _opened_trusted(self) -> Iterator[Directory]:
         """Hold the directory open for a change, if it is still the one that was trusted."""
         with self._opened() as folder:
-            status = os.fstat(folder)
-            if self._trusted not in (None, (status.st_dev, status.st_ino)):
+            if self._trusted not in (None, durable.identity(folder)):
                 raise exchanged(self.path)
             yield folder
 
@@ -244,7 +244,7 @@ def create_folder(path: Path) -> None:
         raise unreachable(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
 
 
-def _settle(folder: int, name: str, data: bytes, *, created: bool) -> Published:
+def _settle(folder: Directory, name: str, data: bytes, *, created: bool) -> Published:
     """Make the name durable and see what it holds; what we created and can't sync is thrown away."""
     try:
         durable.sync_directory(folder)
@@ -260,7 +260,7 @@ def _settle(folder: int, name: str, data: bytes, *, created: bool) -> Published:
     return Published.TAKEN
 
 
-def _read(folder: int, name: str, size: int) -> bytes:
+def _read(folder: Directory, name: str, size: int) -> bytes:
     """Read a regular file, at most `size` bytes of it."""
     try:
         with durable.opened(name, durable.READ_FLAGS, folder) as descriptor:

@@ -6,12 +6,12 @@ It is a flock on a file of its own, since SQLite drops locks of a process that o
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from otpkeep_daemon import file_lock
 from otpkeep_protocol.errors import Busy
 
 PATIENCE_S = 5.0
@@ -34,15 +34,14 @@ class WriterLock:
 
 def try_lock(path: Path, purpose: str) -> WriterLock | None:
     """Take the lock and write into it who holds it; None if another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # which no child of this process inherits (PEP 446)
+    if not file_lock.take(descriptor):
         os.close(descriptor)
         return None
     with contextlib.suppress(OSError):  # on a full disk the lock still holds, it only does not say whose it is
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"{os.getpid()} {purpose}\n".encode())
     return WriterLock(descriptor)
 
 

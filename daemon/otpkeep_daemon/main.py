@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import resource
-import signal
+import sys
 from collections.abc import Callable
 
 from otpkeep_daemon import device
@@ -18,11 +17,12 @@ from otpkeep_daemon.parts import Parts
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
+from otpkeep_daemon.signals import signals
 from otpkeep_protocol.errors import Busy, OtpkeepError, Refused
 
-ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
-SIGNALS = ENDING | {signal.SIGHUP}
-"""Blocked in every thread and waited for by the main one, so that no other thread can swallow them."""
+if sys.platform != "win32":
+    import resource
+
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +31,8 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     gc.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
@@ -59,13 +60,13 @@ def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
 
 def _serve(service: Service, paths: Paths, settings: Settings) -> BaseException | None:
     """Have all parts run until a signal asks to stop, or the worker has failed; return that failure."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    parts = Parts(service, paths, settings, failed=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    asked = signals()
+    parts = Parts(service, paths, settings, failed=asked.end)
     _clear_temporaries(service)
     _first_pass(service)
     with parts.running():
         log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
-        while signal.sigwait(SIGNALS) not in ENDING:
+        while asked.wait():
             parts.reload()
         log.info("stopping")
     return parts.worker.failure

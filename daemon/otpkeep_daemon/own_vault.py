@@ -5,7 +5,6 @@ With it a person can walk away to another authenticator at any moment, with the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +74,7 @@ class OwnVault:
         """Replace the file durably, 0600. OtpkeepError if the disk refuses; the next change tries again."""
         data = aegis.write_with_master_key(draft.export.accounts, draft.master_key, draft.slot, self._random).data
         try:
-            with durable.opened(self.path.parent, os.O_RDONLY | os.O_DIRECTORY) as folder:
+            with durable.directory(self.path.parent) as folder:
                 durable.replace(folder, self.path.name, data, f".{self.path.name}.{self._random(6).hex()}")
         except OSError as error:
             raise OtpkeepError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,6 +103,9 @@ def _make_private(directory: Path) -> None:
 
 def _check_private(directory: Path) -> None:
     """Refuse a directory in which another user could exchange the store or the socket."""
+    if sys.platform == "win32" or not hasattr(os, "geteuid"):
+        _check_in_profile(directory)
+        return
     status = directory.stat()
     if not stat.S_ISDIR(status.st_mode):
         raise Refused(f"{directory} is not a directory.", "Move it away, or set OTPKEEP_HOME.")
@@ -114,4 +118,13 @@ def _check_private(directory: Path) -> None:
         raise Refused(
             f"Other users may write in the directory {directory}, and so exchange what is in it.",
             f"chmod go-w {directory}",
+        )
+
+
+def _check_in_profile(directory: Path) -> None:
+    """Refuse a directory outside of the user's profile, where others may write on Windows, which has no modes."""
+    if not directory.resolve().is_relative_to(Path.home().resolve()):
+        raise Refused(
+            f"The directory {directory} is not in your profile, so other users may be able to change what is in it.",
+            f"Set OTPKEEP_HOME to a directory in {Path.home()}.",
         )

@@ -16,6 +16,7 @@ from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.vault_files import copies_beside, stamp_of
 from otpkeep_daemon.verified import last_verified, verify_problems
+from otpkeep_daemon.version import VERSION
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watches import OWN, Watch
 from otpkeep_protocol import plan, wire
@@ -70,7 +71,7 @@ class Status:
             "folder": self._folder(),
             "own_vault": self._own(),
             "devices": devices(store, accounts) if accounts is not None else None,
-            "daemon": {"running": pid is not None, "pid": pid, "locked": accounts is None if pid is not None else None},
+            "daemon": _daemon(pid, accounts),
             "watched": watched_rows(self._watched),
             "jobs": jobs,
             "verified": last_verified(store),
@@ -97,6 +98,12 @@ class Status:
         left_out = self._own_vault.left_out_of(self._accounts) if self._accounts is not None else None
         shown = [{"entry": s.entry, "reason": s.reason} for s in left_out] if left_out is not None else None
         return {"path": str(self._own_vault.path), "left_out": shown}
+
+
+def _daemon(pid: int | None, accounts: Accounts | None) -> dict[str, Any]:
+    if pid is None:
+        return {"running": False, "pid": None, "locked": None, "version": None}
+    return {"running": True, "pid": pid, "locked": accounts is None, "version": VERSION}
 
 
 def watched_rows(watched: Watched) -> list[dict[str, Any]]:

@@ -1,124 +1,194 @@
 """The control socket: the service's operations for commands of the same user, and nobody else.
 
-The socket is 0600 in a directory that is 0700, the peer's uid is checked all the same, sizes and times are bounded, and
-every connection carries one request.
+One thread moves the bytes of all connections and waits for none of them; whole requests are carried out elsewhere. So
+however many clients are slow, silent or broken, they hold up neither the engine nor each other. Sizes and times are
+bounded, and every connection carries one request.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import selectors
 import socket
+import sys
 import threading
+import time
 from pathlib import Path
 
-from otpkeep_daemon.calls import call
+from otpkeep_daemon.answering import Answering
+from otpkeep_daemon.conversation import SEND_S, Conversation, Stage
 from otpkeep_daemon.service import Service
-from otpkeep_daemon.sockets import bind, discard, is_trusted, receive
-from otpkeep_protocol import control, keyring
-from otpkeep_protocol.errors import OtpkeepError, Refused
+from otpkeep_daemon.sockets import Door, open_door
+from otpkeep_protocol import control
+from otpkeep_protocol.errors import Busy, OtpkeepError
 
-RECEIVE_S = 5.0
-"""A command sends its request at once; whoever does not must not keep others out."""
-SEND_S = 30.0
-LINGER_S = 1.0
-"""What is left unread when a socket closes takes the answer with it, so a refused sender gets to finish first."""
-MAX_CONNECTIONS = 16
+if sys.platform != "win32":
+    import resource
+
+MAX_CONNECTIONS = 128
+"""Beyond them the one that was silent for longest makes way."""
 RETRY_S = 0.1
+_TOO_SLOW = control.encode_error(Busy("The daemon waited in vain for the request; nothing was changed.", "Try again."))
+_NEVER = float("inf")
 log = logging.getLogger(__name__)
 
 
+def _most_connections() -> int:
+    """Return how many connections to hold: so few that the engine never finds itself without a file descriptor."""
+    if sys.platform != "win32":
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)
+    return MAX_CONNECTIONS
+
+
 class Server:
-    """Serves until `stop`. One thread accepts; each connection has one of its own."""
+    """Serves from `start` until `stop`."""
 
     def __init__(self, service: Service, path: Path) -> None:
-        """`path` is where the socket will be."""
-        self._service = service
+        """`path` is where commands find it."""
         self._path = path
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._stopping = threading.Event()
-        self._peers: set[socket.socket] = set()
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._thread = threading.Thread(target=self._accept, name="accept")
+        self._door: Door | None = None
+        self._talks: set[Conversation] = set()
+        self._answering: Answering[Conversation] = Answering(service, self._wake)
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._most = _most_connections()
+        self._ends = _NEVER
+        self._deaf_until = 0.0
+        self._thread = threading.Thread(target=self._run, name="socket")
 
     def start(self) -> None:
         """Begin to answer, in the place of whoever was there before: they are gone, since we hold the writer lock."""
-        bind(self._listening, self._path)
+        self._door = open_door(self._path)
+        for end in (self._door.listening, self._woken, self._waker):
+            end.setblocking(False)
+        self._watch(self._woken, selectors.EVENT_READ)
         try:
+            self._answering.start()
             self._thread.start()
         except RuntimeError:
-            self._listening.close()
-            self._path.unlink(missing_ok=True)
+            self._door.close()
             raise
 
     def stop(self) -> None:
-        """Take no more requests, and wait for those that are under way."""
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for peer in list(self._peers):
-            with contextlib.suppress(OSError):
-                peer.shutdown(socket.SHUT_RD)
+        """Take no more requests, and wait for those that are under way, but not for ever."""
+        self._ends = time.monotonic() + SEND_S
+        self._wake()
         self._thread.join()
-        for _ in range(MAX_CONNECTIONS):
-            self._slots.acquire(timeout=SEND_S)
-        self._path.unlink(missing_ok=True)
 
-    def _accept(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                peer, _ = self._listening.accept()
-            except OSError as error:
-                if not self._stopping.wait(RETRY_S):
-                    log.error("a command could not be served: %s", error.strerror)
-                continue
-            self._slots.acquire()
-            self._peers.add(peer)
-            try:
-                threading.Thread(target=self._serve, args=(peer,), name="request", daemon=True).start()
-            except RuntimeError as error:
-                log.error("a command could not be served: %s", error)
-                peer.close()
-                self._peers.discard(peer)
-                self._slots.release()
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # so full of wake-ups that one more changes nothing
+            self._waker.send(b"\0")
 
-    def _serve(self, peer: socket.socket) -> None:
+    def _run(self) -> None:
+        """Move bytes until `stop`, and then until the requests that are under way are answered."""
+        assert self._door is not None
+        while self._ends == _NEVER or self._owes():
+            now = time.monotonic()
+            self._watch(self._door.listening, selectors.EVENT_READ if self._has_room(now) else 0)
+            for key, _ in self._selector.select(self._pause(now)):
+                if isinstance(key.data, Conversation):
+                    self._advance(key.data)
+                elif key.fileobj is self._woken:
+                    self._woken.recv(4096)
+                else:
+                    self._accept(self._door)
+            for talk, answer in self._answering.answered():
+                talk.answer(answer, time.monotonic())
+                self._advance(talk)
+            for talk in [talk for talk in self._talks if talk.until <= time.monotonic()]:
+                self._drop(talk)
+        self._close(self._door)
+
+    def _owes(self) -> bool:
+        owing = any(talk.stage in (Stage.RUNNING, Stage.ANSWERING) for talk in self._talks)
+        return owing and time.monotonic() < self._ends
+
+    def _pause(self, now: float) -> float | None:
+        """Return how long (s) to wait at most for something to happen; None for as long as it takes."""
+        deaf = self._deaf_until if self._deaf_until > now else _NEVER
+        soonest = min([deaf, self._ends, *(talk.until for talk in self._talks)])
+        return None if soonest == _NEVER else max(0.0, soonest - now)
+
+    def _has_room(self, now: float) -> bool:
+        """Tell whether to accept: there is room, or somebody who can make way, and accepting has not just failed."""
+        if now < self._deaf_until or self._ends != _NEVER:
+            return False
+        return len(self._talks) < self._most or self._quietest() is not None
+
+    def _quietest(self) -> Conversation | None:
+        """Return the connection that is not waiting for us and was silent for longest."""
+        idle = [talk for talk in self._talks if talk.stage is not Stage.RUNNING]
+        return min(idle, key=lambda talk: talk.moved, default=None)
+
+    def _accept(self, door: Door) -> None:
         try:
-            with peer:
-                peer.settimeout(RECEIVE_S)
-                answer = self._answer(peer)
-                peer.settimeout(SEND_S)
-                peer.sendall(answer)
-                peer.shutdown(socket.SHUT_WR)
-                discard(peer, LINGER_S)
-        except EOFError:
-            pass  # it only asked whether somebody listens
+            peer, _ = door.listening.accept()
+        except BlockingIOError:
+            return  # it hung up again
         except OSError as error:
-            log.info("a command went away: %s", error.strerror or type(error).__name__)
-        finally:
-            self._peers.discard(peer)
-            self._slots.release()
-
-    def _answer(self, peer: socket.socket) -> bytes:
+            log.error("a command could not be served: %s", error.strerror)
+            self._deaf_until = time.monotonic() + RETRY_S
+            return
+        if len(self._talks) >= self._most and (quiet := self._quietest()) is not None:
+            self._drop(quiet)
         try:
-            _check_peer(peer)
-            request = control.decode_request(receive(peer, control.REQUEST_LIMIT))
-            ring = keyring.decode(request.keyring).without_seed() if request.keyring is not None else None
-            return control.encode_result(call(self._service, request.op, request.args, ring))
+            self._greet(door, peer)
+        except OSError:
+            peer.close()  # it is gone before we could see who it was
+
+    def _greet(self, door: Door, peer: socket.socket) -> None:
+        """Begin a conversation; a stranger gets the refusal and nothing else."""
+        now = time.monotonic()
+        try:
+            talk = Conversation(peer, now, door.meet(peer))
+        except OtpkeepError as refusal:
+            talk = Conversation(peer, now, None)
+            talk.answer(control.encode_error(refusal), now)
+        self._talks.add(talk)
+        self._follow(talk)
+
+    def _advance(self, talk: Conversation) -> None:
+        try:
+            request = talk.advance(time.monotonic())
         except OtpkeepError as error:
-            return control.encode_error(error)
-        except (OSError, EOFError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a bug in one request must reach its asker, and not stop the others
-            log.error("a request failed: %s", type(error).__name__)
-            message = f"the daemon failed at this ({type(error).__name__}); whether it was done is in `otpkeep log`"
-            return control.encode_error(OtpkeepError(message, _BUG))
+            talk.answer(control.encode_error(error), time.monotonic())
+        except OSError as error:
+            log.debug("a command went away: %s", error.strerror or type(error).__name__)
+            talk.stage = Stage.GONE
+        else:
+            if request is not None:
+                self._answering.ask(talk, request)
+        self._follow(talk)
 
+    def _drop(self, talk: Conversation) -> None:
+        """Hang up on somebody, who is told so if it is a command that could still wait for an answer."""
+        if talk.stage is Stage.ASKING:
+            with contextlib.suppress(OSError):
+                talk.peer.send(_TOO_SLOW)
+        talk.stage = Stage.GONE
+        self._follow(talk)
 
-_BUG = "Please report this, with the version and the command, but without its secrets."
+    def _follow(self, talk: Conversation) -> None:
+        """Have the selector wait for what the conversation waits for now; let go of one that is over."""
+        self._watch(talk.peer, talk.waits_for, talk)
+        if talk.stage is Stage.GONE:
+            talk.peer.close()
+            self._talks.discard(talk)
 
+    def _watch(self, peer: socket.socket, events: int, talk: Conversation | None = None) -> None:
+        known = peer in self._selector.get_map()
+        if known and events:
+            self._selector.modify(peer, events, talk)
+        elif known:
+            self._selector.unregister(peer)
+        elif events:
+            self._selector.register(peer, events, talk)
 
-def _check_peer(peer: socket.socket) -> None:
-    if not is_trusted(peer):
-        raise Refused("this daemon serves another user", "Run your own: otpkeep daemon run.")
+    def _close(self, door: Door) -> None:
+        self._answering.stop()
+        for end in (*(talk.peer for talk in self._talks), self._woken):
+            end.close()
+        self._selector.close()
+        door.close()

@@ -6,6 +6,7 @@ import os
 import shlex
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -49,12 +50,13 @@ def read_secret_file(path: Path) -> str:
     """Return the text of a file that holds one secret, without one newline at its end.
 
     Raises Locked if it can't be read or is empty, Refused if group or others may read it, Malformed if it
-    is not UTF-8 or too long. A descriptor such as /dev/stdin or a pipe has no readers to check.
+    is not UTF-8 or too long. A descriptor such as /dev/stdin or a pipe has no readers to check, and on Windows
+    modes say nothing.
     """
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_mode & _READABLE_BY_OTHERS:
+            if stat.S_ISREG(status.st_mode) and status.st_mode & _READABLE_BY_OTHERS and sys.platform != "win32":
                 raise Refused(f"Other users may read the secret file {path}. It was not used.", f"chmod 600 {path}")
             data = file.read(_SECRET_LIMIT + 1)
     except OSError as error:

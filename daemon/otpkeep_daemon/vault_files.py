@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import stat
 import time
 from collections.abc import Callable
@@ -67,5 +66,5 @@ def copies_beside(path: Path) -> list[Path]:
 
 
 def _read(path: Path) -> bytes:
-    with durable.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+    with durable.opened(path, durable.NO_WAIT) as descriptor:
         return durable.read_all(descriptor, READ_LIMIT)

@@ -2,6 +2,9 @@
 
 request {v, op, args, keyring?}      keyring: for one request to a locked daemon, without the admin seed
 reply   {v, result} or {v, error: {kind, message, hint, data}}
+
+The version rises when a request or an answer changes its meaning; an operation that is new alone needs no new version,
+since a daemon that does not know it says so.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ Call: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
 """Carries out one operation of the service with its arguments; returns its answer or raises its OtpkeepError."""
 
 VERSION = 1
+RESTART = "Restart the daemon: otpkeep service restart, or end `otpkeep daemon run` and start it again."
+"""The hint for a daemon that is older than the command."""
 LENGTH_SIZE = 4
 REQUEST_LIMIT = 67_108_864
 REPLY_LIMIT = 268_435_456
@@ -40,6 +45,8 @@ def encode_request(request: Request) -> bytes:
 def decode_request(data: bytes) -> Request:
     """Return the request of unframed bytes. Malformed, or UnknownVersion if another otpkeep sent it."""
     value = _unpack(data)
+    if (version := value.get("v")) != VERSION:
+        raise _skew(command=version, daemon=VERSION)
     op, args, keyring = value.get("op"), value.get("args"), value.get("keyring")
     if not isinstance(op, str) or not isinstance(args, dict) or not isinstance(keyring, bytes | None):
         raise Malformed("not a request")
@@ -58,8 +65,10 @@ def encode_error(error: OtpkeepError) -> bytes:
 
 
 def decode_reply(data: bytes) -> Any:
-    """Return the result of a reply, or raise the error that it carries."""
+    """Return the result of a reply, or raise the error that it carries; UnknownVersion if another otpkeep sent it."""
     value = _unpack(data)
+    if (version := value.get("v")) != VERSION:
+        raise _skew(command=VERSION, daemon=version)
     if "error" not in value:
         return value.get("result")
     error = value["error"]
@@ -88,9 +97,14 @@ def _unpack(data: bytes) -> dict[str, Any]:
         raise Malformed("a message that is not msgpack") from error
     if not isinstance(value, dict):
         raise Malformed("a message that is not a map")
-    if value.get("v") != VERSION:
-        raise UnknownVersion(
-            "the daemon and this command are of different versions; nothing was changed",
-            "Restart the daemon after an update.",
-        )
     return value
+
+
+def _skew(*, command: object, daemon: object) -> UnknownVersion:
+    """Return the error of two that speak different versions; what the other end claims may be anything at all."""
+    here, there = (version if isinstance(version, int) else 0 for version in (command, daemon))
+    message = f"this command speaks version {here} with the daemon, which speaks version {there}; nothing was changed"
+    if here > there:
+        return UnknownVersion(f"The running daemon is of an older otpkeep: {message}.", RESTART)
+    hint = "Use the otpkeep that the daemon is of, or install this one anew. " + RESTART
+    return UnknownVersion(f"This command is of an older otpkeep: {message}.", hint)

@@ -184,7 +184,7 @@ def test_a_wrong_passphrase_exits_3(device: Device, tmp_path: Path) -> None:
 
 def test_status_works_without_a_key_and_ends_with_0(device: Device) -> None:
     found = device.run("status", env={"OTPKEEP_PASSPHRASE_FILE": None}).ok().json
-    assert found["daemon"] == {"running": False, "pid": None, "locked": None}
+    assert found["daemon"] == {"running": False, "pid": None, "locked": None, "version": None}
     assert found["problems"] == []
 
 

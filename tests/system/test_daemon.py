@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from otpkeep_daemon import sockets
+from otpkeep_daemon.version import VERSION
 from support_cli import PROGRAM, Device, secret_file
 from support_system import (
     answers,
@@ -94,7 +95,12 @@ def test_a_second_daemon_fails_and_names_the_process_of_the_first(device: Device
         assert second.error["kind"] == "busy"
         assert str(daemon.pid) in second.error["message"]
         # and: the first one was not disturbed
-        assert status(device)["daemon"] == {"running": True, "pid": daemon.pid, "locked": False}
+        assert status(device)["daemon"] == {
+            "running": True,
+            "pid": daemon.pid,
+            "locked": False,
+            "version": VERSION,
+        }
 
 
 def test_a_daemon_that_starts_while_a_command_works_waits_for_it(device: Device) -> None:

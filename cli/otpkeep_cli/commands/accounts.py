@@ -38,7 +38,7 @@ def add(screen: Screen, /, uri: str | None, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("account", type=params.reference)
+@click.argument("account", type=params.reference, shell_complete=params.suggest("accounts"))
 @account_options
 @click.pass_obj
 def edit(screen: Screen, /, account: str, **options: Any) -> None:
@@ -65,7 +65,7 @@ _STILL_THERE = (
 
 
 @click.command("rm")
-@click.argument("account", type=params.reference)
+@click.argument("account", type=params.reference, shell_complete=params.suggest("accounts"))
 @click.pass_obj
 def remove(screen: Screen, account: str) -> None:
     """Remove an account; its history keeps it, secret included."""

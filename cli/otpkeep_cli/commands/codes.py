@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("account", type=params.reference)
+@click.argument("account", type=params.reference, shell_complete=params.suggest("accounts"))
 @click.option("--at", type=params.time, help="The moment of the code, with the present secret (default: now).")
 @click.option("--peek", is_flag=True, help="Show a counter-based (hotp) code without using it up.")
 @click.pass_obj

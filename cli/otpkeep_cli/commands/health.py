@@ -8,6 +8,7 @@ from otpkeep_cli.failure import INTEGRITY
 from otpkeep_cli.render.health import status_text, verify_text
 from otpkeep_cli.screen import Screen, width
 from otpkeep_cli.session import service
+from otpkeep_daemon.version import skew
 
 _DEPTHS = ("names", "content", "rebuild")
 
@@ -18,6 +19,8 @@ def status(screen: Screen) -> None:
     """Show problems first, then vault, folder, devices and daemon."""
     with service(keys=False) as call:
         found = call("status", {})
+    problem = skew(found["daemon"])  # the command can tell, an old daemon can't
+    found["problems"] += [problem] if problem is not None else []
     screen.answer(found, lambda: status_text(found, width()))
 
 

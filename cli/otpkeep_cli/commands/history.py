@@ -14,10 +14,15 @@ from otpkeep_cli.times import Moment
 
 
 @click.command()
-@click.argument("account", required=False, type=params.reference)
+@click.argument("account", required=False, type=params.reference, shell_complete=params.suggest("accounts"))
 @click.option("--since", type=params.time, help="Only events from this time on.")
 @click.option("--until", type=params.time, help="Only events up to this time.")
-@click.option("--device", type=params.reference, help="Only events of this device, by name or id.")
+@click.option(
+    "--device",
+    type=params.reference,
+    shell_complete=params.suggest("devices"),
+    help="Only events of this device, by name or id.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many, the newest.")
 @click.pass_obj
 def log(
@@ -45,7 +50,7 @@ def log(
 
 
 @click.command()
-@click.argument("event", type=params.reference)
+@click.argument("event", type=params.reference, shell_complete=params.suggest("events"))
 @click.pass_obj
 def event(screen: Screen, event: str) -> None:
     """Show one event, named as in the log."""

@@ -12,7 +12,7 @@ from otpkeep_cli.times import Moment
 
 
 @click.command("list")
-@click.option("--tag", type=params.text, help="Only accounts with this tag.")
+@click.option("--tag", type=params.text, shell_complete=params.suggest("tags"), help="Only accounts with this tag.")
 @click.option("--deleted", is_flag=True, help="The deleted accounts instead.")
 @click.option("--at", type=params.moment, help="As they were at this time, or right after this event.")
 @click.option("--show-secrets", is_flag=True, help="Show secrets and PINs too.")
@@ -29,7 +29,7 @@ def list_accounts(
 
 
 @click.command()
-@click.argument("account", type=params.reference)
+@click.argument("account", type=params.reference, shell_complete=params.suggest("accounts"))
 @click.option("--at", type=params.moment, help="As it was at this time, or right after this event.")
 @click.option("--show-secrets", is_flag=True, help="Show the secret and PIN too.")
 @click.pass_obj

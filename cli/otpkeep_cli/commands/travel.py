@@ -32,7 +32,7 @@ def diff(screen: Screen, old: Moment | str, new: Moment | str | None) -> None:
 
 
 @click.command()
-@click.argument("event", required=False, type=params.reference)
+@click.argument("event", required=False, type=params.reference, shell_complete=params.suggest("events"))
 @click.option("--force", is_flag=True, help="Although a later event changed the same.")
 @click.pass_obj
 def undo(screen: Screen, event: str | None, force: bool) -> None:
@@ -50,7 +50,7 @@ def undo(screen: Screen, event: str | None, force: bool) -> None:
 
 
 @click.command()
-@click.argument("account", required=False, type=params.reference)
+@click.argument("account", required=False, type=params.reference, shell_complete=params.suggest("accounts"))
 @click.option("--to", "moment", required=True, type=params.moment, help="The time, or the event right after which.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--yes", is_flag=True, help="Restore every account without asking.")

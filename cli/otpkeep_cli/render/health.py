@@ -143,7 +143,8 @@ def _folder(folder: Mapping[str, Any]) -> str:
 def _daemon(daemon: Mapping[str, Any]) -> str:
     if not daemon.get("running"):
         return "not running: commands work by themselves, and nothing comes in meanwhile"
-    return f"running (process {daemon.get('pid')}{', locked' if daemon.get('locked') else ''})"
+    facts = [f"process {daemon.get('pid')}", *(["locked"] if daemon.get("locked") else [])]
+    return f"running ({', '.join([*facts, *([f'otpkeep {plain(v)}'] if (v := daemon.get('version')) else [])])})"
 
 
 def _waiting(folder: Mapping[str, Any]) -> list[str]:

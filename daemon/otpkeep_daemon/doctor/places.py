@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def _trouble(path: Path) -> str:
 
 def _is_read_only(path: Path) -> bool:
     """Tell whether the file system is mounted so; false where the system does not say (Windows)."""
-    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return sys.platform != "win32" and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def judge_folder(folder: FolderFacts) -> list[Finding]:

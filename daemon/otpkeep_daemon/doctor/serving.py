@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
+from otpkeep_daemon import file_lock
 from otpkeep_daemon.doctor.machine import Daemon, Machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError
 from otpkeep_daemon.lock import holder
-from otpkeep_daemon.sockets import PATH_LIMIT
+from otpkeep_daemon.version import VERSION
 from otpkeep_protocol.errors import OtpkeepError
 
 _RESTART = "Restart the daemon: otpkeep service restart, or end `otpkeep daemon run` and start it again."
@@ -36,27 +37,15 @@ def serving(machine: Machine) -> Serving:
         raise NotHereError
     paths = machine.paths
     held = holder(paths.lock) if machine.daemon is None and _is_held(paths.lock) else ""
-    return Serving(machine.daemon, own_version(), held, paths.socket)
-
-
-def own_version() -> str:
-    """Return the version of this program, "" if it is not installed."""
-    try:
-        return metadata.version("otpkeep")
-    except metadata.PackageNotFoundError:
-        return ""
+    return Serving(machine.daemon, VERSION, held, paths.socket)
 
 
 def _is_held(lock: Path) -> bool:
     """Tell whether a process holds the writer lock; the file is left as it is."""
-    import fcntl  # as in `config_file`
-
     with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(lock, os.O_RDWR)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            return not file_lock.take(descriptor)
         finally:
             os.close(descriptor)
     return False
@@ -74,9 +63,9 @@ def judge_serving(facts: Serving) -> list[Finding]:
         message = "no daemon is running: nothing comes in, and other programs' files are not looked at"
         return [Finding(message, "otpkeep service install starts it now and at every login; or otpkeep daemon run")]
     found = []
-    if facts.daemon.version is None or (facts.version and facts.daemon.version != facts.version):
+    if facts.daemon.version != facts.version:
         theirs = facts.daemon.version or "an older version"
-        found.append(Finding(f"the running daemon is otpkeep {theirs}, not {facts.version or 'this one'}", _RESTART))
+        found.append(Finding(f"the running daemon is otpkeep {theirs}, not {facts.version}", _RESTART))
     if facts.daemon.locked:
         message = "the daemon is locked: what others wrote, and watched files, wait"
         found.append(Finding(message, "otpkeep unlock (with --remember METHOD it unlocks itself from then on)"))
@@ -96,6 +85,10 @@ def judge_problems(found: Sequence[Mapping[str, str]]) -> list[Finding]:
     return [Finding(one["message"], one["hint"]) for one in found if one["kind"] not in _CHECKED_HERE]
 
 
+LIMIT = 100
+"""Bytes that every system takes in the path of a Unix socket (Linux 107, macOS 103)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SocketPlace:
     """Where the socket is to be, whether something else lies there, and whether the system has ways around length."""
@@ -109,13 +102,13 @@ def socket_place(machine: Machine) -> SocketPlace:
     """Look at the socket's place."""
     path = machine.paths.socket
     in_the_way = os.path.lexists(path) and not path.is_socket()
-    return SocketPlace(path, in_the_way, Path("/proc/self/fd").is_dir())
+    return SocketPlace(path, in_the_way, sys.platform == "win32" or Path("/proc/self/fd").is_dir())
 
 
 def judge_socket_place(place: SocketPlace) -> list[Finding]:
     """Return why no daemon can listen there."""
     if place.in_the_way:
         return [Finding(f"{place.path} is in the way: it is no socket", "Move it away.")]
-    if len(os.fsencode(place.path)) > PATH_LIMIT and not place.shortens:
+    if len(os.fsencode(place.path)) > LIMIT and not place.shortens:
         return [Finding(f"the path {place.path} is too long for a socket", "Set OTPKEEP_HOME to a shorter path.")]
     return []

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from otpkeep_daemon.service import Args, Service
+from otpkeep_daemon.version import VERSION
 from otpkeep_protocol.errors import Locked, Refused
 
 MOST_SLOTS = 1024
@@ -36,5 +37,5 @@ def lock(service: Service, _args: Args) -> dict[str, Any]:
 
 
 def ping(service: Service, _args: Args) -> dict[str, Any]:
-    """Tell that somebody serves, and whether unlocked."""
-    return {"pid": service.pid, "locked": service.accounts is None}
+    """Tell that somebody serves, of which otpkeep, and whether unlocked."""
+    return {"pid": service.pid, "locked": service.accounts is None, "version": VERSION}

@@ -1,0 +1,20 @@
+"""The version of this program. The build reads it from here, and a running daemon keeps the one it was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+VERSION = "0.1.0"
+
+
+def skew(daemon: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the problem of a daemon (as in `status`) that is not of this otpkeep; None if it is, or none runs."""
+    if not daemon.get("running") or daemon.get("version") == VERSION:
+        return None
+    theirs = daemon.get("version") or "an older version"
+    return {
+        "kind": "old-daemon",
+        "message": f"the running daemon is otpkeep {theirs}, this command {VERSION}",
+        "hint": "Restart the daemon: otpkeep service restart, or end `otpkeep daemon run` and start it again.",
+    }
