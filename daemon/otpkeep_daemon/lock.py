@@ -6,12 +6,14 @@ It is a flock on a file of its own, since SQLite drops locks of a process that o
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from otpkeep_daemon import store_faults
 from otpkeep_protocol.errors import Busy
 
 PATIENCE_S = 5.0
@@ -34,7 +36,7 @@ class WriterLock:
 
 def try_lock(path: Path, purpose: str) -> WriterLock | None:
     """Take the lock and write into it who holds it; None if another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -44,6 +46,18 @@ def try_lock(path: Path, purpose: str) -> WriterLock | None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {purpose}\n".encode(), 0)
     return WriterLock(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open the file, new if there is none; on a read-only disk for reading, since the lock needs no more."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.EROFS and path.exists():
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        raise store_faults.refused(
+            error, path.parent, "the store's lock can't be taken; nothing was changed"
+        ) from error
 
 
 def wait_for_lock(path: Path, purpose: str, meanwhile: Callable[[], bool]) -> WriterLock | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.file_watcher import FileWatcher
 from otpkeep_daemon.jobs import Job, Record
+from otpkeep_daemon.machine import look_at_clock
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
@@ -62,6 +63,7 @@ class Parts:
         service.files_changed = self._files.rearm
         service.jobs = lambda: self._record.rows(self._scheduler.upcoming())
         service.more_problems = self._problems
+        service.unwatched = lambda: [*filter(None, [self._watcher.trouble]), *self._files.troubles()]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -111,11 +113,15 @@ class Parts:
             log.error("when %s ran is not written down: %s", name, error.message)
 
     def _look(self) -> None:
-        self._watcher.rearm()
-        self._files.rearm()
         self.worker.look_at_files()
         self.worker.look()
+        look_at_clock(self._service)
+        self._watcher.rearm()
+        self._files.rearm()
 
     def _compact(self) -> None:
-        if self._service.accounts is not None and self._service.engine.publishing:
+        service = self._service
+        if service.store.trouble is not None or service.engine.last.trouble is not None:
+            return  # that is told already, and would only be told again as a job that failed
+        if service.accounts is not None and service.engine.publishing:
             call(self._service, "compact", {"all": False, "dry_run": False})

@@ -22,14 +22,24 @@ def bind(listening: socket.socket, path: Path) -> None:
     """Have a socket listen at `path`, 0600, in the place of an old one. Refused if something else is there."""
     if path.exists() and not path.is_socket():
         raise Refused(f"{path} is in the way: it is no socket", "Move it away.")
-    path.unlink(missing_ok=True)
-    with _short(path) as name:
-        before = os.umask(0o177)
-        try:
-            listening.bind(name)
-        finally:
-            os.umask(before)
+    try:
+        path.unlink(missing_ok=True)
+        with _short(path) as name:
+            _bind_private(listening, name)
+    except OSError as error:
+        raise Refused(
+            f"the control socket {path} can't be made: {error.strerror}; without it no command reaches the daemon",
+            "Free space there, or mount it for writing, and start otpkeep again.",
+        ) from error
     listening.listen()
+
+
+def _bind_private(listening: socket.socket, name: str) -> None:
+    before = os.umask(0o177)
+    try:
+        listening.bind(name)
+    finally:
+        os.umask(before)
 
 
 def connect(path: Path, timeout_s: float) -> socket.socket | None:

@@ -241,6 +241,15 @@ class Store(Packs):
         )
         return {device: (count, first or 0, last) for device, count, first, last in self._db.execute(query)}
 
+    def last_wall_of(self, device: bytes) -> int:
+        """Return the wall time (ms) of the newest event of a device, 0 if it has none."""
+        query = (
+            "SELECT wall FROM events JOIN writers USING (writer) WHERE device = ?"
+            " ORDER BY lamport DESC, seq DESC LIMIT 1"
+        )
+        row = self._db.execute(query, (device,)).fetchone()
+        return 0 if row is None else row[0]
+
     def writers(self) -> dict[bytes, bytes]:
         """Return the device id of each writer that is known."""
         return dict(self._db.execute("SELECT writer, device FROM writers").fetchall())
@@ -253,6 +262,11 @@ class Store(Packs):
         """Return the verdicts of earlier looks by name."""
         rows = self._db.execute("SELECT name, size, mtime_ns, verdict, since, content FROM looked")
         return {looked.name: looked for name, *rest in rows for looked in [Looked(os.fsdecode(name), *rest)]}
+
+    def count_looked(self, verdict: str) -> int:
+        """Return how many names have that verdict."""
+        count: int = self._db.execute("SELECT COUNT(*) FROM looked WHERE verdict = ?", (verdict,)).fetchone()[0]
+        return count
 
     def set_looked(self, verdicts: Iterable[Looked]) -> None:
         """Record verdicts."""

@@ -23,6 +23,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from otpkeep_daemon.debounce import Debounce
+from otpkeep_daemon.folder_faults import unwatched
+from otpkeep_protocol.errors import Unwatched
 from otpkeep_protocol.naming import NameKind, classify
 
 _log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Watcher:
         self._debounce: Debounce | None = None
         self._observer: BaseObserver | None = None
         self._watched: tuple[int, int] | None = None
+        self._trouble: Unwatched | None = None
 
     def start(self) -> None:
         """Begin to watch; no error if the directory is missing or the system allows no more watches."""
@@ -107,6 +110,11 @@ class Watcher:
         with self._lock:
             return self._alive()
 
+    @property
+    def trouble(self) -> Unwatched | None:
+        """Why the system gives no hints though the directory is there; None if it does."""
+        return self._trouble
+
     def _alive(self) -> bool:
         """Say whether observer and watch both live: a new directory may well have the old one's inode."""
         observer = self._observer
@@ -117,6 +125,7 @@ class Watcher:
     def _arm(self, debounce: Debounce) -> None:
         self._watched = _identity(self._directory)
         if self._watched is None:
+            self._trouble = None
             return
         observer = Observer()
         try:
@@ -125,9 +134,11 @@ class Watcher:
             observer.schedule(_Changes(debounce.touch, self._ignored), path, event_filter=_CHANGES)
             observer.start()
         except OSError as error:
-            _log.info("No hints about changes in %s: %s", self._directory, error.strerror)
+            if self._trouble is None:
+                _log.warning("No hints about changes in %s: %s", self._directory, error.strerror)
+            self._trouble = unwatched(self._directory, error)
             return
-        self._observer = observer
+        self._observer, self._trouble = observer, None
 
     def _disarm(self) -> None:
         if self._observer is not None:

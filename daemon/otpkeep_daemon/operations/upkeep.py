@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otpkeep_daemon import report
+from otpkeep_daemon import machine, report
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
@@ -53,5 +53,5 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
         service.engine.check()
     status = Status(service.store, service.engine, service.own_vault, service.accounts, service.watched)
     row = status.row(pid=service.pid, now_ms=service.around.now(), jobs=service.jobs())
-    row["problems"] += service.more_problems()
+    row["problems"] = [*machine.problems(service), *row["problems"], *service.more_problems()]
     return row
