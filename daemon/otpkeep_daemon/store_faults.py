@@ -19,7 +19,7 @@ def full(directory: Path) -> StoreFull:
     """Say that the store's disk is full."""
     return StoreFull(
         f"the disk with the store ({directory}) is full: nothing can be saved on this device; "
-        "everything that was saved before is safe",
+        "nothing is lost that was saved before",
         "Free some space on that disk; otpkeep goes on by itself.",
     )
 
@@ -28,7 +28,7 @@ def read_only(directory: Path) -> StoreReadOnly:
     """Say that the store's disk takes no writes."""
     return StoreReadOnly(
         f"the store ({directory}) is read-only: nothing can be saved on this device; "
-        "everything that was saved before is safe",
+        "nothing is lost that was saved before",
         "Mount its disk for writing (mount -o remount,rw); one that has errors goes read-only by itself: check it "
         "first, and restart otpkeep if it must be unmounted for that.",
     )
