@@ -15,6 +15,7 @@ from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.replica import Replica, Verdict
+from otpkeep_daemon.retries import Retries
 from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
@@ -62,6 +63,7 @@ class Engine:
         self._missing: frozenset[str] = frozenset()
         self._unmarked: set[bytes] = set()
         self._own_writes: set[str] = set()
+        self._retries = Retries()
 
     # settings kept in the store
 
@@ -90,6 +92,7 @@ class Engine:
         self._missing = frozenset()
         self._unmarked.clear()
         self._own_writes.clear()
+        self._retries.clear()
         self.last = Outcome()
 
     def wrote(self, name: str) -> bool:
@@ -152,8 +155,11 @@ class Engine:
             known = self._statements()
             for batch in _batches(steps.read, sizes):
                 read += self._read(batch, listing, looked)
+            self._retries.read(steps.read, self._around.now() // 1000)
             if self._statements() != known:
                 read += self._read_slots(listing)
+            if read:
+                self._retries.clear()
         except StoreUnwritable as trouble:
             return read, trouble
         return read, None
@@ -192,6 +198,7 @@ class Engine:
             missing_before=self._missing,
             unlocked=self.replica is not None,
             publishing=self.publishing,
+            resting=self._retries.resting(looked, self._around.now() // 1000),
         )
 
     def _check_folder(self, listing: Listing) -> dict[str, Known]:

@@ -100,5 +100,5 @@ def _own_last_word(service: Service) -> int:
 
 
 def _span(milliseconds: int) -> str:
-    days = milliseconds // DAY_MS
+    days = round(milliseconds / DAY_MS)
     return f"{days} days" if days != 1 else "1 day"

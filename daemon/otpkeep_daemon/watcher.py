@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -127,18 +128,26 @@ class Watcher:
         if self._watched is None:
             self._trouble = None
             return
-        observer = Observer()
         try:
-            # The real path: watchdog does not follow a link, and the folder may be one.
-            path = os.path.realpath(self._directory)
-            observer.schedule(_Changes(debounce.touch, self._ignored), path, event_filter=_CHANGES)
-            observer.start()
+            self._observer = self._started(debounce)
         except OSError as error:
             if self._trouble is None:
                 _log.warning("No hints about changes in %s: %s", self._directory, error.strerror)
             self._trouble = unwatched(self._directory, error)
             return
-        self._observer, self._trouble = observer, None
+        self._trouble = None
+
+    def _started(self, debounce: Debounce) -> BaseObserver:
+        """Return an observer at work. One that can't begin must be stopped as well: it holds files and a thread."""
+        observer = Observer()
+        with contextlib.ExitStack() as undo:
+            undo.callback(observer.stop)
+            # The real path: watchdog does not follow a link, and the folder may be one.
+            path = os.path.realpath(self._directory)
+            observer.schedule(_Changes(debounce.touch, self._ignored), path, event_filter=_CHANGES)
+            observer.start()
+            undo.pop_all()
+        return observer
 
     def _disarm(self) -> None:
         if self._observer is not None:
