@@ -12,11 +12,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-FAR_MS = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+FAR_MS = DAY_MS
 """Less than this is time zones, drift and leap seconds, and harms nobody."""
 SETTLING_MS = 600_000
 """After its start a machine without a battery clock asks the network what time it is: that is no news."""
-FORGET_MS = 24 * 3600 * 1000
+FORGET_MS = DAY_MS
 """A clock that has stayed where it was moved to for so long is taken for right."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 

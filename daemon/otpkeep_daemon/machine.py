@@ -12,15 +12,15 @@ Each kind is stable, since alarms go by it:
 from __future__ import annotations
 
 from otpkeep_daemon import clocks
-from otpkeep_daemon.clocks import Anchor, Reading
+from otpkeep_daemon.clocks import DAY_MS, Anchor, Reading
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable
 
 ANCHOR = "clock.anchor"
+HOUR_MS = 3_600_000
 MANY_FOREIGN = 1_000
 """From so many on, passing over them at every look is worth a word."""
-DAY_MS = 24 * 3600 * 1000
 _SET_CLOCK = (
     "Set date and time (timedatectl set-ntp true; or your system's settings). No edit is lost, and edits go on; "
 )
@@ -67,7 +67,7 @@ def look_at_clock(service: Service, now: Reading | None = None) -> int:
 
 
 def _is_news(kept: Anchor, anchor: Anchor) -> bool:
-    return kept.boot != anchor.boot or abs(kept.constant - anchor.constant) >= clocks.FAR_MS // 24
+    return kept.boot != anchor.boot or abs(kept.constant - anchor.constant) >= HOUR_MS
 
 
 def _keep(service: Service, anchor: Anchor) -> None:
