@@ -229,7 +229,7 @@ def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: in
 
 
 def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str, str]]:
-    looked = store.looked().values()
+    looked = store.looked(but=("ok", "foreign", "slot", "replaced")).values()
     seen = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked}
     late = plan.overdue(seen, now_ms // 1000)
     found = _each("damaged", late, "does not open", "`otpkeep verify` names what it held.")

@@ -258,9 +258,11 @@ class Store(Packs):
         """Return (writer, seq, problem) of the held events that have no effect."""
         return self._db.execute("SELECT writer, seq, problem FROM events WHERE problem IS NOT NULL").fetchall()
 
-    def looked(self) -> dict[str, Looked]:
-        """Return the verdicts of earlier looks by name."""
-        rows = self._db.execute("SELECT name, size, mtime_ns, verdict, since, content FROM looked")
+    def looked(self, *, but: Sequence[str] = ()) -> dict[str, Looked]:
+        """Return the verdicts of earlier looks by name, without those named by `but`."""
+        marks = ", ".join("?" * len(but))
+        query = "SELECT name, size, mtime_ns, verdict, since, content FROM looked"
+        rows = self._db.execute(f"{query} WHERE verdict NOT IN ({marks})", tuple(but))
         return {looked.name: looked for name, *rest in rows for looked in [Looked(os.fsdecode(name), *rest)]}
 
     def count_looked(self, verdict: str) -> int:
