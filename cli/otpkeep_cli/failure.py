@@ -30,6 +30,8 @@ _EXIT_CODES = {
     "not-authentic": INTEGRITY,
     "integrity": INTEGRITY,
     "folder-unreachable": 5,
+    "folder-full": 5,
+    "folder-read-only": 5,
 }
 _EXTRA_WORDS = "Got unexpected extra argument"
 

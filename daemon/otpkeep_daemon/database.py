@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from otpkeep_daemon import disks, store_faults
 from otpkeep_daemon.lock import WriterLock
-from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, UnknownVersion
+from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, StoreUnwritable, UnknownVersion
 
 SCHEMA_VERSION = 1
 SET_ASIDE = (
@@ -94,18 +96,26 @@ CREATE TABLE copies (path BLOB PRIMARY KEY, watched BLOB NOT NULL, content BLOB 
 
 
 @contextmanager
-def translated(message: str) -> Iterator[None]:
-    """Say in our words what SQLite says: IntegrityProblem of damage, OtpkeepError with `message` of the rest."""
+def translated(message: str, directory: Path | None = None) -> Iterator[None]:
+    """Say in our words what SQLite says: IntegrityProblem of damage, OtpkeepError with `message` of the rest.
+
+    `directory` is where was to be written, if anywhere: then the rest is StoreUnwritable, by cause where one is found.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
+        if directory is not None:
+            raise store_faults.unwritable(error, directory, message) from error
         raise OtpkeepError(f"{message} ({error})", "Free some space or check the disk, and try again.") from error
     except sqlite3.DatabaseError as error:
         raise IntegrityProblem(f"the store is damaged: {error}; the folder is not affected", SET_ASIDE) from error
 
 
 class Database:
-    """One connection on one file, under a lock that one process holds. Threads take turns by a lock of their own."""
+    """One connection on one file, under a lock that one process holds. Threads take turns by a lock of their own.
+
+    Where the disk takes no writes, the file is opened for reading alone, and for writing as soon as that works.
+    """
 
     def __init__(self, path: Path, lock: WriterLock) -> None:
         """Open the file at `path`, new if there is none, under a lock that the caller took and this closes.
@@ -113,30 +123,36 @@ class Database:
         The lock is let go of at once if the file can't be opened.
         """
         self._lock = lock
+        self._path = path
+        self._trouble: StoreUnwritable | None = None
+        self._only_read = False
         with ExitStack() as undo:
             undo.callback(lock.release)
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            undo.callback(self._db.close)
-            with translated("the store can't be opened now; nothing was changed and nothing is lost"):
-                self._prepare()
+            try:
+                self._db = _open(path)
+            except StoreUnwritable as trouble:
+                self._db = _open_to_read(path, trouble)
+                self._trouble, self._only_read = trouble, True
             undo.pop_all()
 
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA fullfsync = ON")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA secure_delete = ON")
-        with self.transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise UnknownVersion("this store was written by a newer otpkeep", "Update otpkeep on this device.")
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    @property
+    def trouble(self) -> StoreUnwritable | None:
+        """Why nothing can be written, as far as is known: from the last attempt, and from what the disk says."""
+        directory = self._path.parent
+        return self._trouble or store_faults.by_number(disks.told(directory), directory)
+
+    def mend(self) -> None:
+        """After an attempt to write that failed, learn whether it would go well now. Under the lock of the threads."""
+        if self._only_read:
+            try:
+                db = _open(self._path)
+            except StoreUnwritable as trouble:
+                self._trouble = trouble
+                return
+            self._db.close()
+            self._db, self._trouble, self._only_read = db, None, False
+        elif self._trouble is not None and disks.tried(self._path.parent) is None:
+            self._trouble = None
 
     def close(self) -> None:
         """Close the file and let go of the writer lock."""
@@ -146,14 +162,16 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable when the block has ended. OtpkeepError if the disk refuses: nothing was saved."""
-        with translated("the store could not be written; this was not saved, and everything before it is"):
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
+        self.mend()
+        if self._only_read and self._trouble is not None:
+            raise self._trouble
+        try:
+            with translated(_NOT_SAVED, self._path.parent), _all_or_nothing(self._db):
                 yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
+        except StoreUnwritable as trouble:
+            self._trouble = trouble
+            raise
+        self._trouble = None
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query, for rooms that keep tables of their own."""
@@ -163,6 +181,73 @@ class Database:
         """Change a table of such a room, inside a transaction."""
         self._db.execute(statement, values)
 
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+
+_NOT_SAVED = "the store could not be written; this was not saved, and everything before it is"
+
+
+@contextmanager
+def _all_or_nothing(db: sqlite3.Connection) -> Iterator[None]:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Return a connection that may write, with the schema there. StoreUnwritable if the disk takes no writes."""
+    message = "the store can't be opened now; nothing was changed and nothing is lost"
+    with ExitStack() as undo, translated(message, path.parent):
+        _make_file(path, message)
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        undo.callback(db.close)
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "foreign_keys = ON"):
+            db.execute(f"PRAGMA {setting}")
+        db.execute("PRAGMA secure_delete = ON")
+        with _all_or_nothing(db):
+            if _version_of(db) == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        undo.pop_all()
+    return db
+
+
+def _make_file(path: Path, message: str) -> None:
+    try:
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise store_faults.refused(error, path.parent, message) from error
+
+
+def _open_to_read(path: Path, trouble: StoreUnwritable) -> sqlite3.Connection:
+    """Return a connection that only reads and makes no file beside; `trouble` again if there is nothing to be read.
+
+    Without a write-ahead log to be heeded the file is the whole, and SQLite need not look for one; nobody changes it,
+    since the writer lock is held.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    whole = not log.exists() or log.stat().st_size == 0
+    address = f"file:{urllib.parse.quote(str(path))}?mode=ro{'&immutable=1' if whole else ''}"
+    with ExitStack() as undo:
+        try:
+            db = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            undo.callback(db.close)
+            readable = _version_of(db) > 0
+        except sqlite3.OperationalError as error:
+            raise trouble from error
+        if not readable:
+            raise trouble
+        undo.pop_all()
+    return db
+
+
+def _version_of(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise UnknownVersion("this store was written by a newer otpkeep", "Update otpkeep on this device.")
+    return version

@@ -50,13 +50,15 @@ def slot_files(store: Store, folder: Folder) -> Iterator[bytes]:
     with translated("the store can't be read now; nothing is lost"):
         vault, superseded = store.need("vault"), superseded_slots(store)
         held = [data for _, data in store.contents(("slot",))]
+        strangers = {(v.name, v.size, v.mtime_ns) for v in store.looked().values() if v.verdict == "foreign"}
     yield from held
     try:
         listing = folder.look()
     except Unreachable:
         return
     for found in listing.files:
-        if found.size <= SLOT_LIMIT and store.file_named(found.name) is None:
+        is_known = (found.name, found.size, found.mtime_ns) in strangers
+        if not is_known and found.size <= SLOT_LIMIT and store.file_named(found.name) is None:
             data = _read(folder, found.name)
             if is_slot_of(data, vault) and sha256(data) not in superseded:
                 yield data

@@ -6,26 +6,30 @@ waits for a long pass. Locked, it publishes the sealed outbox and heals; unlocke
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otpkeep_daemon import newcomers
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.replica import Replica, Verdict
+from otpkeep_daemon.retries import Retries
 from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
-from otpkeep_protocol.errors import OtpkeepError, Unreachable
+from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
 from otpkeep_protocol.naming import EXTENSION, file_name, hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
 from otpkeep_protocol.sealing import has_magic
 
 BATCH = 32
+UNTOLD = ("ok", "slot", "foreign")
+"""Verdicts that leave no line in the log: there may be thousands of others' files."""
 PASSING = ("beat", "snapshot")
 """Of these only the newest of a device matters."""
 BATCH_BYTES = 16_777_216
@@ -34,12 +38,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass did: files read and published, names missing from the folder, and why it could not go on."""
+    """What a pass did: files read and published, names missing from the folder, and why it could not go on.
+
+    `warning` is what will stop the next write, though nothing has failed yet; `foreign` counts others' files.
+    """
 
     read: int = 0
     published: int = 0
     missing: tuple[str, ...] = ()
     trouble: OtpkeepError | None = None
+    warning: OtpkeepError | None = None
+    foreign: int = 0
 
 
 class Engine:
@@ -59,6 +68,7 @@ class Engine:
         self._missing: frozenset[str] = frozenset()
         self._unmarked: set[bytes] = set()
         self._own_writes: set[str] = set()
+        self._retries = Retries()
 
     # settings kept in the store
 
@@ -87,6 +97,7 @@ class Engine:
         self._missing = frozenset()
         self._unmarked.clear()
         self._own_writes.clear()
+        self._retries.clear()
         self.last = Outcome()
 
     def wrote(self, name: str) -> bool:
@@ -99,7 +110,7 @@ class Engine:
         """Learn whether the folder is reachable, without a pass."""
         try:
             self._check_folder(self._folder.look())
-            self.last = Outcome(missing=self.last.missing)
+            self.last = Outcome(missing=self.last.missing, warning=self._folder.unwritable(), foreign=self._foreign())
         except Unreachable as trouble:
             self.last = Outcome(trouble=trouble)
 
@@ -108,12 +119,12 @@ class Engine:
         self._folder.clear_temporaries()
 
     def run(self) -> Outcome:
-        """Make one pass. An unreachable folder is an outcome, not an error."""
+        """Make one pass. A folder that can't be used, or a store that can't be written, is an outcome, not an error."""
         try:
             with translated("the store can't be read now; nothing is lost"):
                 self.last = self._run()
-        except Unreachable as trouble:
-            self.last = Outcome(trouble=trouble)
+        except (Unreachable, StoreUnwritable) as trouble:
+            self.last = Outcome(trouble=trouble, foreign=self.last.foreign)
         return self.last
 
     def _run(self) -> Outcome:
@@ -123,26 +134,57 @@ class Engine:
         with self._lock:
             if folder is not self._folder:
                 return Outcome()  # the mirror was moved just now, which prompts a look of its own
+            self._store.mend()
             self._flush_marks()
             looked = self._store.looked()
             steps = self._plan(listing, looked)
             self._own_writes.clear()
-            self._note(listing, steps)
-        known = self._statements()
-        read = sum(self._read(batch, listing, looked) for batch in _batches(steps.read, sizes))
-        if self._statements() != known:
-            read += self._read_slots(listing)
+        read, stuck = self._take_in(listing, steps, looked, sizes)
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
+            if stuck is None:
+                stuck = self._speak()
+            published += self._publish_waiting()
+            self._flush_marks()
+            warning, foreign = self._folder.unwritable(), self._foreign()
+        return Outcome(read, published, steps.missing, stuck, warning, foreign)
+
+    def _take_in(
+        self, listing: Listing, steps: Plan, looked: Mapping[str, Looked], sizes: Mapping[str, int]
+    ) -> tuple[int, StoreUnwritable | None]:
+        """Read what is new. Return how many files were, and why the store takes no more: what waits goes out anyway."""
+        read = 0
+        try:
+            with self._lock:
+                self._note(listing, steps)
+            known = self._statements()
+            for batch in _batches(steps.read, sizes):
+                read += self._read(batch, listing, looked)
+            self._retries.read(steps.read, self._around.now() // 1000)
+            if self._statements() != known:
+                read += self._read_slots(listing)
+            if read:
+                self._retries.clear()
+        except StoreUnwritable as trouble:
+            return read, trouble
+        return read, None
+
+    def _speak(self) -> StoreUnwritable | None:
+        """Write what a look gives reason for; return why the store takes nothing, if it does not."""
+        try:
             if self.replica is not None:
                 self.replica.write_again()
             newcomers.note(self._store, self._around.now())
             self._drop_older()
             if self.beats:
                 self._beat()
-            published += self._publish_waiting()
-            self._flush_marks()
-        return Outcome(read, published, steps.missing)
+        except StoreUnwritable as trouble:
+            return trouble
+        return None
+
+    def _foreign(self) -> int:
+        """Return how many files in the folder are known to be no business of otpkeep."""
+        return self._store.count_looked("foreign")
 
     def _statements(self) -> int:
         """Return how many statements about slots are known."""
@@ -164,6 +206,7 @@ class Engine:
             missing_before=self._missing,
             unlocked=self.replica is not None,
             publishing=self.publishing,
+            resting=self._retries.resting(looked, self._around.now() // 1000),
         )
 
     def _check_folder(self, listing: Listing) -> dict[str, Known]:
@@ -226,7 +269,7 @@ class Engine:
                     verdict = self._verdict(name, data, verdicts.get(name, Verdict("ok")))
                     known = name in earlier and earlier[name].verdict == verdict.kind
                     since = earlier[name].since if known else now
-                    if not known and verdict.kind not in ("ok", "slot"):
+                    if not known and verdict.kind not in UNTOLD:
                         log.info("%a: %s", name, verdict.detail)
                     content = file_name(data) if verdict.kind == "ok" else ""
                     self._store.set_looked(
@@ -268,9 +311,9 @@ class Engine:
             self._check_still_there()
             self._publish_waiting()
         except OtpkeepError as trouble:
-            self.last = Outcome(trouble=trouble)
+            self.last = Outcome(trouble=trouble, foreign=self.last.foreign)
             return False
-        self.last = Outcome(missing=self.last.missing)
+        self.last = replace(self.last, read=0, published=0, trouble=None, warning=self._folder.unwritable())
         return not self.waiting()
 
     def waiting(self) -> list[StoredFile]:
@@ -310,10 +353,12 @@ class Engine:
         self._unmarked.add(file.hash)
 
     def _flush_marks(self) -> None:
+        """Record what is in the folder; where the store can't be written, later: publishing again does no harm."""
         if self._unmarked:
-            with self._store.transaction():
-                self._store.mark_published(self._unmarked)
-            self._unmarked.clear()
+            with contextlib.suppress(StoreUnwritable):
+                with self._store.transaction():
+                    self._store.mark_published(self._unmarked)
+                self._unmarked.clear()
 
     def settle(self) -> None:
         """Write down what is only in memory: which files are in the folder."""

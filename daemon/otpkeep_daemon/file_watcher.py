@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 from otpkeep_daemon.watcher import Watcher
+from otpkeep_protocol.errors import Unwatched
 from otpkeep_protocol.naming import is_conflict_copy
 
 
@@ -61,6 +62,11 @@ class FileWatcher:
             self._quiet_s = quiet_s
             for watcher in self._watchers.values():
                 watcher.pace(quiet_s)
+
+    def troubles(self) -> list[Unwatched]:
+        """Return why the system gives no hints, for each directory of which it gives none."""
+        with self._lock:
+            return [watcher.trouble for watcher in self._watchers.values() if watcher.trouble is not None]
 
     def _watcher(self, directory: Path) -> Watcher:
         def is_other(name: str) -> bool:

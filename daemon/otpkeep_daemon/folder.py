@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from otpkeep_daemon import durable
+from otpkeep_daemon import disks, durable
 from otpkeep_daemon.durable import Directory
-from otpkeep_daemon.folder_faults import denied, exchanged, not_read_back, oversized, unreachable
-from otpkeep_protocol.errors import Refused
+from otpkeep_daemon.folder_faults import denied, exchanged, not_read_back, oversized, unreachable, unwritable
+from otpkeep_protocol.errors import Refused, Unreachable
 from otpkeep_protocol.naming import README_NAME, NameKind, classify, is_own_temporary, temporary_name
 
 READ_LIMIT = 80 * 1024 * 1024
@@ -74,6 +74,9 @@ class Folder(Protocol):
 
     def head(self, name: str) -> bytes | None:
         """Return the first HEAD_SIZE bytes of a file, or all if it is shorter; None and errors as for `read`."""
+
+    def unwritable(self) -> Unreachable | None:
+        """Return why a write would fail, as far as the file system says it of itself; None otherwise."""
 
     def trust(self, listing: Listing) -> None:
         """Write only into the directory of this listing from now on."""
@@ -141,6 +144,11 @@ class RealFolder:
                         files.append(Found(entry.name, status.st_size, status.st_mtime_ns))
         files.sort(key=lambda found: found.name)
         return Listing(device, inode, tuple(files), tuple(sorted(placeholders)))
+
+    def unwritable(self) -> Unreachable | None:
+        """See Folder."""
+        number = disks.told(self.path)
+        return unwritable(self.path, number) if number is not None else None
 
     def trust(self, listing: Listing) -> None:
         """See Folder."""

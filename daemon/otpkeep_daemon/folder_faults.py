@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from otpkeep_protocol.errors import Malformed, Refused, Unreachable
+from otpkeep_protocol.errors import (
+    FileUnwritten,
+    FolderFull,
+    FolderReadOnly,
+    FolderUnwritable,
+    Malformed,
+    Refused,
+    Unreachable,
+    Unwatched,
+)
 
 _HINTS = {
     errno.ENOENT: "Mount the disk, start the cloud program, or move the folder back to this place.",
@@ -33,11 +43,61 @@ def shown(name: str) -> str:
 def unreachable(path: Path, error: OSError) -> Unreachable:
     """Say that the folder can't be used, why, and what to do about that cause."""
     number = error.errno or 0
-    cause = f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
+    kind = _UNWRITABLE.get(number)
+    if kind is not None:
+        return _unwritable(path, number, kind)
     return Unreachable(
-        f"The folder {path} can't be used: {cause}. What you saved is safe on this device.",
+        f"The folder {path} can't be used: {_cause(number)}. What you saved is safe on this device.",
         _HINTS.get(number, "Check the folder and the cloud program; the next look tries again."),
     )
+
+
+def unwritable(path: Path, number: int) -> FolderUnwritable:
+    """Say that the folder can be read but not written, by the errno of writing there."""
+    return _unwritable(path, number, _UNWRITABLE.get(number, FolderUnwritable))
+
+
+_UNWRITABLE: Mapping[int, type[FolderUnwritable]] = {
+    errno.ENOSPC: FolderFull,
+    errno.EDQUOT: FolderFull,
+    errno.EROFS: FolderReadOnly,
+}
+
+
+def _unwritable(path: Path, number: int, kind: type[FolderUnwritable]) -> FolderUnwritable:
+    return kind(
+        f"The folder {path} can't be written: {_cause(number)}. What you saved is safe on this device.",
+        _HINTS.get(number, "Check the disk with the folder; the next look tries again."),
+    )
+
+
+def _cause(number: int) -> str:
+    return f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
+
+
+def unwritten(path: Path, error: OSError) -> FileUnwritten:
+    """Say that a watched file, or the own vault file, could not be written, and why."""
+    return FileUnwritten(
+        f"the file {path} could not be written: {error.strerror}; every edit is safe in the store",
+        _HINTS.get(error.errno or 0, "Free some space, or check the permissions of its directory."),
+    )
+
+
+def unwatched(path: Path, error: OSError) -> Unwatched:
+    """Say that the system gives no hints about changes in a directory, and what to raise."""
+    number = error.errno or 0
+    return Unwatched(
+        f"changes in {path} are not told by the system ({_cause(number)}); they are found at the next timed look",
+        _MORE_WATCHES.get(number, "Nothing is lost; `look_every_s` in the settings says how often is looked."),
+    )
+
+
+_MORE_WATCHES = {
+    errno.ENOSPC: "Allow more watches: sudo sysctl fs.inotify.max_user_watches=524288, and write the same line into "
+    "/etc/sysctl.d/60-inotify.conf so that it stays. The next look watches again.",
+    errno.EMFILE: "Allow more of them: sudo sysctl fs.inotify.max_user_instances=1024, and write the same line into "
+    "/etc/sysctl.d/60-inotify.conf so that it stays. The next look watches again.",
+}
 
 
 def exchanged(path: Path) -> Unreachable:

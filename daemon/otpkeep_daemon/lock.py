@@ -6,12 +6,13 @@ It is a flock on a file of its own, since SQLite drops locks of a process that o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from otpkeep_daemon import file_lock
+from otpkeep_daemon import file_lock, store_faults
 from otpkeep_protocol.errors import Busy
 
 PATIENCE_S = 5.0
@@ -34,7 +35,7 @@ class WriterLock:
 
 def try_lock(path: Path, purpose: str) -> WriterLock | None:
     """Take the lock and write into it who holds it; None if another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # which no child of this process inherits (PEP 446)
+    descriptor = _open(path)
     if not file_lock.take(descriptor):
         os.close(descriptor)
         return None
@@ -43,6 +44,18 @@ def try_lock(path: Path, purpose: str) -> WriterLock | None:
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"{os.getpid()} {purpose}\n".encode())
     return WriterLock(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open the file, new if there is none; on a read-only disk for reading, since the lock needs no more."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # which no child of this process inherits (PEP 446)
+    except OSError as error:
+        if error.errno == errno.EROFS and path.exists():
+            return os.open(path, os.O_RDONLY)
+        raise store_faults.refused(
+            error, path.parent, "the store's lock can't be taken; nothing was changed"
+        ) from error
 
 
 def wait_for_lock(path: Path, purpose: str, meanwhile: Callable[[], bool]) -> WriterLock | None:

@@ -81,7 +81,10 @@ class Maintenance:
             self._look()
 
     def _compact(self) -> None:
-        if self._service.accounts is not None and self._service.engine.publishing and self._deletes():
+        service = self._service
+        if service.store.trouble is not None or service.engine.last.trouble is not None:
+            raise Postponed("store or folder can't be used now, which `status` tells by itself")
+        if service.accounts is not None and service.engine.publishing and self._deletes():
             with _while_reachable("compacted"):
                 call(self._service, "compact", {"all": False, "dry_run": False})
 

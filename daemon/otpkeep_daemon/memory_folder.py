@@ -8,6 +8,7 @@ from pathlib import Path
 
 from otpkeep_daemon.folder import HEAD_SIZE, READ_LIMIT, Found, Listing, Published
 from otpkeep_daemon.folder_faults import oversized, unreachable
+from otpkeep_protocol.errors import Unreachable
 from otpkeep_protocol.naming import README_NAME, NameKind, classify, is_own_temporary
 
 _PASSED_OVER = (NameKind.TEMPORARY, NameKind.README, NameKind.PLACEHOLDER)
@@ -51,6 +52,10 @@ class MemoryFolder:
         present = [n for n, kind in kinds.items() if kind not in _PASSED_OVER and n not in absent]
         files = tuple(Found(n, len(self._files[n][0]), self._files[n][1]) for n in present)
         return Listing(self.device, 1, files, tuple(sorted(absent)))
+
+    def unwritable(self) -> Unreachable | None:
+        """See Folder; memory is never full."""
+        return None
 
     def trust(self, listing: Listing) -> None:
         """See Folder; there is no other directory in memory."""

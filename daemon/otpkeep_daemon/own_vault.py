@@ -12,11 +12,11 @@ from typing import Any
 
 from otpkeep_daemon import durable
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.folder_faults import unwritten
 from otpkeep_daemon.formats import aegis
 from otpkeep_daemon.formats.aegis_export import write_db
 from otpkeep_daemon.formats.entry import Skipped
 from otpkeep_protocol.account import Account
-from otpkeep_protocol.errors import OtpkeepError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,10 @@ class OwnVault:
         return (*export.left_out, *write_db(export.accounts)[1])
 
     def write(self, draft: Draft) -> None:
-        """Replace the file durably, 0600. OtpkeepError if the disk refuses; the next change tries again."""
+        """Replace the file durably, 0600. FileUnwritten if the disk refuses; the next change tries again."""
         data = aegis.write_with_master_key(draft.export.accounts, draft.master_key, draft.slot, self._random).data
         try:
             with durable.directory(self.path.parent) as folder:
                 durable.replace(folder, self.path.name, data, f".{self.path.name}.{self._random(6).hex()}")
         except OSError as error:
-            raise OtpkeepError(
-                f"the own vault file could not be written: {error.strerror}; every edit is safe in the store",
-                "Free some space, or check the permissions of its directory.",
-            ) from error
+            raise unwritten(self.path, error) from error

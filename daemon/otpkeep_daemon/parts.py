@@ -16,6 +16,7 @@ from pathlib import Path
 
 from otpkeep_daemon.file_watcher import FileWatcher
 from otpkeep_daemon.jobs import Job, Record, Timetable
+from otpkeep_daemon.machine import look_at_clock
 from otpkeep_daemon.maintenance import Maintenance
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
@@ -72,6 +73,7 @@ class Parts:
         service.jobs = lambda: self._record.rows(self._scheduler.upcoming())
         service.more_problems = self._problems
         service.reload = self.reload
+        service.unwatched = lambda: [*filter(None, [self._watcher.trouble]), *self._files.troubles()]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -129,13 +131,14 @@ class Parts:
             self._scheduler.soon("alarms")
 
     def _look(self) -> None:
+        self.worker.look_at_files()
+        self.worker.look()
+        look_at_clock(self._service)
         self._watcher.rearm()
         self._files.rearm()
         self._config_files.rearm()
         if self._settings.is_stale():
             self.reload()
-        self.worker.look_at_files()
-        self.worker.look()
 
 
 def _places(config: Path) -> set[Path]:

@@ -10,6 +10,7 @@ Memory follows the store and never runs ahead of it: nothing is folded before it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +24,7 @@ from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.compaction import Segment
 from otpkeep_protocol.content import Author, Beat, Pair, Run, Snapshot
 from otpkeep_protocol.context import within_budget
-from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
+from otpkeep_protocol.errors import Malformed, NotAuthentic, StoreUnwritable, UnknownVersion
 from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.naming import file_name
@@ -303,9 +304,10 @@ class Replica:
             self._note_statement(event)
         self.memory.absorb(events, beats, snapshots)
         if self.memory.catches_up:
-            with self.store.transaction():
-                self.store.put(CAUGHT_UP, b"yes")
-            self.memory.caught_up()
+            with contextlib.suppress(StoreUnwritable):  # left for the next time: the edit before it is saved
+                with self.store.transaction():
+                    self.store.put(CAUGHT_UP, b"yes")
+                self.memory.caught_up()
 
     def _drop_superseded_slots(self) -> None:
         """Forget slots that are no longer current, so that an old passphrase stops unlocking this device.
@@ -314,13 +316,14 @@ class Replica:
         """
         if not self._slots_changed:
             return
-        self._slots_changed = False
         held = {file.hash for file in self.store.files_of("slot")}
         current = self.slot_hashes()
-        if held - current and any(slot_kind(self.store.data(digest)) == PASSPHRASE for digest in held & current):
-            with self.store.transaction():
-                self.store.drop(held - current)
-                self.store.put(SUPERSEDED, b"".join(sorted(self.slot_hashes(superseded=True) - current)))
+        with contextlib.suppress(StoreUnwritable):  # as above
+            if held - current and any(slot_kind(self.store.data(digest)) == PASSPHRASE for digest in held & current):
+                with self.store.transaction():
+                    self.store.drop(held - current)
+                    self.store.put(SUPERSEDED, b"".join(sorted(self.slot_hashes(superseded=True) - current)))
+            self._slots_changed = False
 
     def _note_statement(self, event: Event) -> None:
         if event.kind == "slot.set" and event.problem is None and event.values is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
@@ -22,7 +22,7 @@ from otpkeep_daemon.watches import OWN, Watch
 from otpkeep_protocol import plan, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.context import Context, covers
-from otpkeep_protocol.errors import Unreachable
+from otpkeep_protocol.errors import FolderUnwritable, StoreUnwritable, Unreachable
 from otpkeep_protocol.ids import Dot, event_name, sha256
 from otpkeep_protocol.plan import Seen
 from otpkeep_protocol.state import State
@@ -87,7 +87,7 @@ class Status:
         return {
             "path": os.fsdecode(store.need("folder")),
             "local_only": store.get("folder.local") == b"yes",
-            "reachable": not isinstance(self._engine.last.trouble, Unreachable),
+            "reachable": is_reachable(self._engine),
             "published": len(store.files()) - waiting,
             "pending": waiting,
             "waiting_for": waiting_for(accounts) if accounts is not None else None,
@@ -104,6 +104,12 @@ def _daemon(pid: int | None, accounts: Accounts | None) -> dict[str, Any]:
     if pid is None:
         return {"running": False, "pid": None, "locked": None, "version": None}
     return {"running": True, "pid": pid, "locked": accounts is None, "version": VERSION}
+
+
+def is_reachable(engine: Engine) -> bool:
+    """Tell whether the folder could be read at the last pass; one that is full or read-only can."""
+    trouble = engine.last.trouble
+    return isinstance(trouble, FolderUnwritable) or not isinstance(trouble, Unreachable)
 
 
 def watched_rows(watched: Watched) -> list[dict[str, Any]]:
@@ -228,8 +234,8 @@ def waiting_for(accounts: Accounts) -> list[dict[str, Any]]:
 def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: int) -> list[dict[str, str]]:
     """Return what is wrong, each with what to do."""
     found = []
-    if engine.last.trouble is not None:
-        trouble = engine.last.trouble
+    trouble = engine.last.trouble
+    if trouble is not None and not isinstance(trouble, StoreUnwritable):
         found.append(_problem(trouble.kind, trouble.message, trouble.hint, "folder"))
     found += _folder_problems(store, engine, now_ms)
     if accounts is not None:
@@ -238,18 +244,26 @@ def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: in
 
 
 def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str, str]]:
-    looked = store.looked().values()
+    looked = store.looked(but=("ok", "foreign", "slot", "replaced")).values()
     seen = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked}
     late = plan.overdue(seen, now_ms // 1000)
-    found = [
-        _problem("damaged", f"{n} in the folder does not open", "`otpkeep verify` names what it held.", n) for n in late
-    ]
+    found = _each("damaged", late, "does not open", "`otpkeep verify` names what it held.")
     for verdict, (message, hint) in _VERDICTS.items():
-        found += [_problem(verdict, f"{v.name} {message}", hint, v.name) for v in looked if v.verdict == verdict]
+        found += _each(verdict, [v.name for v in looked if v.verdict == verdict], message, hint)
     if engine.last.missing:
         message = f"{len(engine.last.missing)} files that were in the folder are gone; nothing is lost on this device"
         found.append(_problem("missing", message, "This device's files are put back by themselves."))
     return found
+
+
+MOST_NAMED = 5
+"""Files of one kind that are named one by one; of more than these their number says enough."""
+
+
+def _each(kind: str, names: Sequence[str], message: str, hint: str) -> list[dict[str, str]]:
+    if len(names) > MOST_NAMED:
+        return [_problem(kind, f"{len(names)} files in the folder, {names[0]} among them: each {message}", hint)]
+    return [_problem(kind, f"{name} in the folder {message}", hint, name) for name in names]
 
 
 _VERDICTS: Mapping[str, tuple[str, str]] = {
@@ -277,11 +291,13 @@ def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[
     for writer, seq, problem in store.problems():
         message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
         found.append(_problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
-    for writer in chains.writers():
+    own = store.need("device")
+    for writer in (w for w in chains.writers() if store.writers().get(w) != own):
         _, wall = chains.last_seen_by(writer)
         if wall - now_ms > FAR_AHEAD_MS:
             message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
-            found.append(_problem("clock", message, "Set its clock; no edit is lost.", writer.hex()))
+            hint = "Set its clock, or this machine's if that is behind; no edit is lost."
+            found.append(_problem("clock", message, hint, writer.hex()))
     return found
 
 

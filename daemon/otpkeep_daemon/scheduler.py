@@ -61,7 +61,7 @@ class Scheduler:
         self._due = due
         self._periods = periods
         self._long = long
-        self._scheduler = BackgroundScheduler(
+        self._scheduler = _WakefulScheduler(
             timezone=datetime.UTC,
             jobstores={"default": _ClockProofStore()},
             executors={name: {"type": "threadpool", "max_workers": 1} for name in ("default", "long")},
@@ -136,6 +136,19 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
         """Return the time one period from `now`."""
         del previous_fire_time
         return now + self.period
+
+
+class _WakefulScheduler(BackgroundScheduler):  # type: ignore[misc]  # as above
+    """Sleeps no longer than its shortest period.
+
+    APScheduler reads the clock once to find what is due and once more for how long to sleep: a clock that is set back
+    between the two would have it sleep for as long as that.
+    """
+
+    def _process_jobs(self) -> float | None:
+        wait_s: float | None = super()._process_jobs()
+        periods = [job.trigger.period.total_seconds() for job in self.get_jobs()]
+        return wait_s if wait_s is None else min([wait_s, *periods])
 
 
 class _ClockProofStore(MemoryJobStore):  # type: ignore[misc]  # as above

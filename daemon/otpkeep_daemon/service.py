@@ -12,6 +12,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.clocks import Anchor
 from otpkeep_daemon.config import Config
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder, RealFolder
@@ -23,7 +24,7 @@ from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watching import Watching
-from otpkeep_protocol.errors import Locked
+from otpkeep_protocol.errors import Locked, Unwatched
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
 
@@ -36,8 +37,10 @@ class Service:
 
     `changed` is called after each edit, `unlocked` when the keys have come to stay, `moved` when the folder is another
     one, `files_changed` when other files are watched than before; `jobs` tells of the scheduler,
-    `more_problems` what is wrong with the daemon itself. `reload` has the settings read anew, and `check_settings`
-    raises why they are not known, where they never could be read.
+    `more_problems` what is wrong with the daemon itself, `unwatched` of what the system gives no hints. `reload` has
+    the settings read anew, and `check_settings` raises why they are not known, where they never could be read.
+
+    `clock` is where the wall clock stood at the last look at it; `machine` follows it.
 
     `pid` is the daemon's process, None in a command that serves itself.
     """
@@ -58,6 +61,8 @@ class Service:
         self.moved: Callable[[Path], None] = lambda _directory: None
         self.files_changed: Callable[[], None] = lambda: None
         self.jobs: Callable[[], list[dict[str, Any]]] = list
+        self.unwatched: Callable[[], list[Unwatched]] = list
+        self.clock: Anchor | None = None
         self.more_problems: Callable[[], list[dict[str, str]]] = list
         self.reload: Callable[[], None] = lambda: None
         self.check_settings: Callable[[], None] = lambda: None

@@ -245,6 +245,15 @@ class Store(Packs):
         )
         return {device: (count, first or 0, last) for device, count, first, last in self._db.execute(query)}
 
+    def last_wall_of(self, device: bytes) -> int:
+        """Return the wall time (ms) of the newest event of a device, 0 if it has none."""
+        query = (
+            "SELECT wall FROM events JOIN writers USING (writer) WHERE device = ?"
+            " ORDER BY lamport DESC, seq DESC LIMIT 1"
+        )
+        row = self._db.execute(query, (device,)).fetchone()
+        return 0 if row is None else row[0]
+
     def writers(self) -> dict[bytes, bytes]:
         """Return the device id of each writer that is known."""
         return dict(self._db.execute("SELECT writer, device FROM writers").fetchall())
@@ -253,10 +262,17 @@ class Store(Packs):
         """Return (writer, seq, problem) of the held events that have no effect."""
         return self._db.execute("SELECT writer, seq, problem FROM events WHERE problem IS NOT NULL").fetchall()
 
-    def looked(self) -> dict[str, Looked]:
-        """Return the verdicts of earlier looks by name."""
-        rows = self._db.execute("SELECT name, size, mtime_ns, verdict, since, content FROM looked")
+    def looked(self, *, but: Sequence[str] = ()) -> dict[str, Looked]:
+        """Return the verdicts of earlier looks by name, without those named by `but`."""
+        marks = ", ".join("?" * len(but))
+        query = "SELECT name, size, mtime_ns, verdict, since, content FROM looked"
+        rows = self._db.execute(f"{query} WHERE verdict NOT IN ({marks})", tuple(but))
         return {looked.name: looked for name, *rest in rows for looked in [Looked(os.fsdecode(name), *rest)]}
+
+    def count_looked(self, verdict: str) -> int:
+        """Return how many names have that verdict."""
+        count: int = self._db.execute("SELECT COUNT(*) FROM looked WHERE verdict = ?", (verdict,)).fetchone()[0]
+        return count
 
     def set_looked(self, verdicts: Iterable[Looked]) -> None:
         """Record verdicts."""

@@ -25,15 +25,18 @@ class UnixDoor:
     def __init__(self, path: Path) -> None:
         if path.exists() and not path.is_socket():
             raise Refused(f"{path} is in the way: it is no socket", "Move it away.")
-        path.unlink(missing_ok=True)
         self._path = path
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with _short(path) as name:
-            before = os.umask(0o177)
-            try:
-                self.listening.bind(name)
-            finally:
-                os.umask(before)
+        try:
+            path.unlink(missing_ok=True)
+            with _short(path) as name:
+                _bind_private(self.listening, name)
+        except OSError as error:
+            self.listening.close()
+            raise Refused(
+                f"the control socket {path} can't be made: {error.strerror}; without it no command reaches the daemon",
+                "Free space there, or mount it for writing, and start otpkeep again.",
+            ) from error
         self.listening.listen(BACKLOG)
 
     def meet(self, peer: socket.socket) -> None:
@@ -45,6 +48,14 @@ class UnixDoor:
         """Take no more connections, and no longer be found."""
         self.listening.close()
         self._path.unlink(missing_ok=True)
+
+
+def _bind_private(listening: socket.socket, name: str) -> None:
+    before = os.umask(0o177)
+    try:
+        listening.bind(name)
+    finally:
+        os.umask(before)
 
 
 def connect(path: Path, timeout_s: float) -> socket.socket | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -23,6 +24,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from otpkeep_daemon.debounce import Debounce
+from otpkeep_daemon.folder_faults import unwatched
+from otpkeep_protocol.errors import Unwatched
 from otpkeep_protocol.naming import NameKind, classify
 
 _log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class Watcher:
         self._debounce: Debounce | None = None
         self._observer: BaseObserver | None = None
         self._watched: tuple[int, int] | None = None
+        self._trouble: Unwatched | None = None
 
     def start(self) -> None:
         """Begin to watch; no error if the directory is missing or the system allows no more watches."""
@@ -119,6 +123,11 @@ class Watcher:
         with self._lock:
             return self._alive()
 
+    @property
+    def trouble(self) -> Unwatched | None:
+        """Why the system gives no hints though the directory is there; None if it does."""
+        return self._trouble
+
     def _alive(self) -> bool:
         """Say whether observer and watch both live: a new directory may well have the old one's inode."""
         observer = self._observer
@@ -129,17 +138,28 @@ class Watcher:
     def _arm(self, debounce: Debounce) -> None:
         self._watched = _identity(self._directory)
         if self._watched is None:
+            self._trouble = None
             return
-        observer = Observer()
         try:
+            self._observer = self._started(debounce)
+        except OSError as error:
+            if self._trouble is None:
+                _log.warning("No hints about changes in %s: %s", self._directory, error.strerror)
+            self._trouble = unwatched(self._directory, error)
+            return
+        self._trouble = None
+
+    def _started(self, debounce: Debounce) -> BaseObserver:
+        """Return an observer at work. One that can't begin must be stopped as well: it holds files and a thread."""
+        observer = Observer()
+        with contextlib.ExitStack() as undo:
+            undo.callback(observer.stop)
             # The real path: watchdog does not follow a link, and the folder may be one.
             path = os.path.realpath(self._directory)
             observer.schedule(_Changes(debounce.touch, self._ignored), path, event_filter=_CHANGES)
             observer.start()
-        except OSError as error:
-            _log.info("No hints about changes in %s: %s", self._directory, error.strerror)
-            return
-        self._observer = observer
+            undo.pop_all()
+        return observer
 
     def _disarm(self) -> None:
         if self._observer is not None:

@@ -14,6 +14,7 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.capture import Held
 from otpkeep_daemon.captures import Capture, Misread
 from otpkeep_daemon.database import translated
+from otpkeep_daemon.folder_faults import unwritten
 from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.vault_files import Content, Stamp, copies_beside, read_stable, stamp_of
 from otpkeep_daemon.watched import Watched, hold_of
@@ -36,20 +37,26 @@ class Watching:
 
     def paths(self) -> set[Path]:
         """Return the files whose changes prompt a look."""
-        with self.watched.lock:
+        with self.watched.lock, translated("the store can't be read now; nothing is lost"):
             return {watch.path for watch in self.watched.watches.all()} | {self.watched.own_path}
 
     def look(self) -> bool:
         """Take in what has changed. Return whether a file must be looked at again soon."""
-        with self.watched.turn():
-            self._begin_own()
-            return self._each(self.look_at)
+        return self._in_turn(self.look_at)
 
     def write_back(self) -> None:
         """Bring the two-way files up to date, where nothing waits for a person."""
-        with self.watched.turn():
-            self._begin_own()
-            self._each(self._write)
+        self._in_turn(self._write)
+
+    def _in_turn(self, act: Callable[[Path], bool]) -> bool:
+        """Do something with each file. What keeps it from all of them is told of the own one; the next look tries."""
+        try:
+            with self.watched.turn():
+                self._begin_own()
+                return self._each(act)
+        except OtpkeepError as trouble:
+            self.watched.troubles[self.watched.own_path] = trouble
+            return False
 
     def _write(self, path: Path) -> bool:
         with self.watched.lock:
@@ -68,6 +75,8 @@ class Watching:
                 self.watched.troubles.pop(path, None)
             except OtpkeepError as trouble:
                 self.watched.troubles[path] = trouble
+            except OSError as error:
+                self.watched.troubles[path] = unwritten(path, error)
         return again
 
     def _begin_own(self) -> None:

@@ -20,6 +20,7 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.capture import Held, Item
 from otpkeep_daemon.captures import Misread, items_of
 from otpkeep_daemon.exchange import Places
+from otpkeep_daemon.folder_faults import unwritten
 from otpkeep_daemon.formats import aegis, registry
 from otpkeep_daemon.formats.aegis import Under
 from otpkeep_daemon.formats.registry import Opened
@@ -180,7 +181,8 @@ class Writing:
                 self._conclude(path, places, None)
             elif out is not None and _digest(path) == watch.pending:
                 self._record(path, None)
-                exchange.clear(places)
+                with _told(path):
+                    exchange.clear(places)
             else:
                 self._drop(path, places)
         elif path not in self._cleared:
@@ -293,7 +295,4 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OtpkeepError(
-            f"the file {path} could not be written: {error.strerror}; every edit is safe in the store",
-            "Free some space, or check the permissions of its directory.",
-        ) from error
+        raise unwritten(path, error) from error

@@ -6,7 +6,7 @@ stable `kind` that programs may test. No error carries a secret: accounts are na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 
@@ -83,6 +83,52 @@ class Unreachable(OtpkeepError):
     kind = "folder-unreachable"
 
 
+class FolderUnwritable(Unreachable):
+    """The folder can be read, and takes nothing that is written."""
+
+
+class FolderFull(FolderUnwritable):
+    """No space, or none that this user may take, is left on the folder's disk."""
+
+    kind = "folder-full"
+
+
+class FolderReadOnly(FolderUnwritable):
+    """The folder's disk is mounted read-only."""
+
+    kind = "folder-read-only"
+
+
+class StoreUnwritable(OtpkeepError):
+    """The store can be read at most: nothing can be saved on this device now."""
+
+    kind = "store-unwritable"
+
+
+class StoreFull(StoreUnwritable):
+    """No space is left on the store's disk."""
+
+    kind = "store-full"
+
+
+class StoreReadOnly(StoreUnwritable):
+    """The store's disk is mounted read-only, or its files may not be written."""
+
+    kind = "store-read-only"
+
+
+class FileUnwritten(OtpkeepError):
+    """A watched file, or the own vault file, could not be brought up to date."""
+
+    kind = "file-unwritten"
+
+
+class Unwatched(OtpkeepError):
+    """The system tells us nothing about changes; timed looks are all that is left."""
+
+    kind = "watching"
+
+
 class IntegrityProblem(OtpkeepError):
     """Something in the folder or the store is damaged, forged or missing."""
 
@@ -97,7 +143,11 @@ class Busy(OtpkeepError):
 
 def by_kind(kind: str, message: str, hint: str, data: Mapping[str, Any]) -> OtpkeepError:
     """Return the error of that `kind`, or the root error for an unknown one."""
-    for cls in OtpkeepError.__subclasses__():
-        if cls.kind == kind:
-            return cls(message, hint, data)
-    return OtpkeepError(message, hint, data)
+    found = next((cls for cls in _kinds(OtpkeepError) if cls.kind == kind), OtpkeepError)
+    return found(message, hint, data)
+
+
+def _kinds(cls: type[OtpkeepError]) -> Iterator[type[OtpkeepError]]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _kinds(one)

@@ -93,14 +93,21 @@ def decide(
     missing_before: frozenset[str],
     unlocked: bool,
     publishing: bool,
+    resting: frozenset[str] = frozenset(),
 ) -> Plan:
     """Return what to do about what a look saw; `evicted` is there, but its bytes are not on this machine.
+
+    `resting` are names that did not open at many looks, and are read again only when they have changed.
 
     A file of this device that is missing or damaged is put back on the second look that finds it so: cloud clients
     replace files by removing and renaming, or write them in place, and a look may fall between. While a large part
     is missing, nothing is put back: the folder is being synced, was rolled back, or is another one.
     """
-    read = [name for name, seen in listing.items() if _to_read(seen, known.get(name), looked.get(name))]
+    read = [
+        name
+        for name, seen in listing.items()
+        if _to_read(seen, known.get(name), looked.get(name), resting=name in resting)
+    ]
     present = [name for name, seen in listing.items() if name not in looked and _as_stored(seen, known.get(name))]
     copies = {seen.content for name, seen in looked.items() if name in listing}
     there = listing.keys() | evicted | copies
@@ -120,12 +127,12 @@ def decide(
     )
 
 
-def _to_read(seen: Seen, known: Known | None, looked: Seen | None) -> bool:
+def _to_read(seen: Seen, known: Known | None, looked: Seen | None, *, resting: bool) -> bool:
     if looked is None:
         return not _as_stored(seen, known)
     if (looked.size, looked.mtime_ns) != (seen.size, seen.mtime_ns):
         return True
-    return looked.verdict not in FINAL_VERDICTS
+    return looked.verdict not in FINAL_VERDICTS and not resting
 
 
 def _as_stored(seen: Seen, known: Known | None) -> bool:

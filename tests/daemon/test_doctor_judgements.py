@@ -90,8 +90,8 @@ def test_who_owns_a_folder_counts_where_the_disk_keeps_owners() -> None:
 
 
 def test_room_for_few_files_is_too_little_and_a_disk_without_such_a_limit_is_fine() -> None:
-    assert "only 3 more files" in said(judge_space([Space("folder", Path("/f"), 10**12, 3)]))
-    assert judge_space([Space("folder", Path("/f"), 10**12, None)]) == []
+    assert "only 3 more files" in said(judge_space([Space("folder", Path("/f"), 10**12, False, 3)]))
+    assert judge_space([Space("folder", Path("/f"), 10**12, False, None)]) == []
 
 
 # inotify

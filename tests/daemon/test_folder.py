@@ -267,20 +267,20 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 @needs_strace
 @pytest.mark.parametrize("way", ["anonymous", "named"])
 @pytest.mark.parametrize(
-    ("calls", "error", "word"),
+    ("calls", "error", "kind", "word"),
     [
-        ("fsync", "ENOSPC", "free some space"),
-        ("fsync", "EIO", "check it"),
-        ("fsync", "EDQUOT", "quota"),
-        ("linkat", "EROFS", "read-only"),
-        ("linkat", "EIO", "check it"),
+        ("fsync", "ENOSPC", "FolderFull", "free some space"),
+        ("fsync", "EIO", "Unreachable", "check it"),
+        ("fsync", "EDQUOT", "FolderFull", "quota"),
+        ("linkat", "EROFS", "FolderReadOnly", "read-only"),
+        ("linkat", "EIO", "Unreachable", "check it"),
     ],
 )
 def test_a_failing_disk_is_told_by_its_cause_and_leaves_nothing(
-    tmp_path: Path, way: str, calls: str, error: str, word: str
+    tmp_path: Path, way: str, calls: str, error: str, kind: str, word: str
 ) -> None:
     said = _publish_under(tmp_path, way, "strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={calls}:error={error}")
-    assert said.startswith("Unreachable|")
+    assert said.startswith(f"{kind}|")
     assert error in said
     assert word in said
     assert list(tmp_path.iterdir()) == []

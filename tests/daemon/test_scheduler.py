@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otpkeep_daemon.scheduler import Scheduler, _ClockProofStore, _Every, attempt, next_due
+from otpkeep_daemon.scheduler import Scheduler, _ClockProofStore, _Every, _WakefulScheduler, attempt, next_due
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
 from support_system import eventually
 
@@ -161,6 +161,21 @@ def stored_job(store: _ClockProofStore, due: datetime.datetime, period_s: float)
     )  # fmt: skip
     store.add_job(job)
     return job
+
+
+def test_a_clock_set_back_between_two_looks_at_it_is_slept_through_for_one_period() -> None:
+    # given: a scheduler that is about to find out how long it may sleep, with a store that corrects nothing
+    scheduler = _WakefulScheduler(timezone=datetime.UTC)
+    scheduler.start(paused=True)
+    late = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=CENTURY)
+    scheduler.add_job(nothing, _Every(HOUR), id="look", next_run_time=late)
+    try:
+        # when: the clock is a century earlier than when the job was put off
+        scheduler.resume()
+        # then: it sleeps for a period at most
+        assert scheduler._process_jobs() == HOUR
+    finally:
+        scheduler.shutdown()
 
 
 def test_a_clock_set_back_by_a_century_makes_the_job_due() -> None:

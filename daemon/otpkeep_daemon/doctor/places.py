@@ -15,10 +15,10 @@ from pathlib import Path
 from otpkeep_daemon.doctor.machine import Machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError, quoted
 from otpkeep_daemon.folder import RealFolder
+from otpkeep_daemon.free_space import almost_full
 from otpkeep_daemon.mounts import filesystem_of, is_blind, is_network
 from otpkeep_protocol.naming import is_own_temporary
 
-LOW_BYTES = 100_000_000
 LOW_FILES = 100
 BLIND_LOOK_S = 15
 """Where nothing tells of changes, a look that comes less often than this keeps a person waiting."""
@@ -191,25 +191,27 @@ def judge_store_place(place: StorePlace) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What is free at a place: bytes, and names for files (None where the file system has no limit of them)."""
+    """What is free at a place: bytes, whether that is little, names for files (None: there is no limit of them)."""
 
     what: str
     path: Path
     free: int
+    little: bool
     names: int | None
 
 
 def space(machine: Machine) -> list[Space]:
     """Return what is free for the store and in the folder."""
     places = {"store": machine.paths.data, "folder": machine.folder}
-    return [_space(what, path) for what, path in places.items() if path.is_dir()]
+    return [_space(what, path, machine.config.low_disk_mb) for what, path in places.items() if path.is_dir()]
 
 
-def _space(what: str, path: Path) -> Space:
+def _space(what: str, path: Path, low_mb: int) -> Space:
     names = None
-    if hasattr(os, "statvfs") and (status := os.statvfs(path)).f_files:
+    if sys.platform != "win32" and (status := os.statvfs(path)).f_files:
         names = status.f_favail
-    return Space(what, path, shutil.disk_usage(path).free, names)
+    usage = shutil.disk_usage(path)
+    return Space(what, path, usage.free, almost_full(usage, low_mb), names)
 
 
 def judge_space(places: Sequence[Space]) -> list[Finding]:
@@ -217,7 +219,7 @@ def judge_space(places: Sequence[Space]) -> list[Finding]:
     found = []
     for place in places:
         hint = f"Free some space: df -h {quoted(place.path)}"
-        if place.free < LOW_BYTES:
+        if place.little:
             found.append(Finding(f"only {place.free / 1e6:.1f} MB are free for the {place.what} ({place.path})", hint))
         if place.names is not None and place.names < LOW_FILES:
             message = f"only {place.names} more files fit on the disk of the {place.what} ({place.path})"

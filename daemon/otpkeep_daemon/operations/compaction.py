@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otpkeep_daemon.compactor import Compacted, Compactor
+from otpkeep_daemon.machine import look_at_clock
 from otpkeep_daemon.service import Args, Service
 from otpkeep_protocol.compaction import FANOUT
 
@@ -13,7 +14,8 @@ def compact(service: Service, args: Args) -> dict[str, Any]:
     """Compact what this device wrote; `all` merges whatever can be, `dry_run` only says so."""
     service.check_settings()
     compactor = Compactor(service.engine, service.folder, service.open.replica, service.config().quarantine_s)
-    done = compactor.run(fanout=2 if args["all"] else FANOUT, dry_run=args["dry_run"])
+    moved = look_at_clock(service) != 0
+    done = compactor.run(fanout=2 if args["all"] else FANOUT, dry_run=args["dry_run"], clock_moved=moved)
     if not args["dry_run"]:
         service.changed()
     return _row(done)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon.relocation import Relocation, shown_path
+from otpkeep_daemon.report import is_reachable
 from otpkeep_daemon.service import Args, Service
-from otpkeep_protocol.errors import Unreachable
 
 
 def show(service: Service, _args: Args) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def show(service: Service, _args: Args) -> dict[str, Any]:
     return {
         "folder": shown_path(Path(os.fsdecode(service.store.need("folder")))),
         "local_only": service.store.get("folder.local") == b"yes",
-        "reachable": not isinstance(service.engine.last.trouble, Unreachable),
+        "reachable": is_reachable(service.engine),
         "backup": service.engine.publishing,
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon import report, verified
+from otpkeep_daemon import machine, report, verified
 from otpkeep_daemon.free_space import disk_problems
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
@@ -78,22 +78,21 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
     """Return how everything stands."""
     if service.pid is None:
         service.engine.check()
-    found = _status(service).row(
+    row = _status(service).row(
         pid=service.pid,
         now_ms=service.around.now(),
         silent_s=service.config().silent_after_s,
         jobs=service.jobs(),
     )
-    if service.pid is None:
-        found["problems"] += disk_problems(places(service), service.config().low_disk_mb)
-    found["problems"] += service.more_problems()
-    return found
+    more = disk_problems(places(service), service.config().low_disk_mb) if service.pid is None else []
+    row["problems"] = [*machine.problems(service), *row["problems"], *more, *service.more_problems()]
+    return row
 
 
 def problems(service: Service, _args: Args) -> list[dict[str, str]]:
     """Return what `status` says is wrong, without all the rest."""
     found = _status(service).problems(service.around.now(), service.config().silent_after_s)
-    return found + service.more_problems()
+    return [*machine.problems(service), *found, *service.more_problems()]
 
 
 def places(service: Service) -> dict[str, Path]:
