@@ -9,12 +9,14 @@ import resource
 import signal
 from collections.abc import Callable
 
-from otpkeep_daemon import device
+from otpkeep_daemon import device, logs
 from otpkeep_daemon.access import is_served, is_set_up
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
-from otpkeep_daemon.parts import Parts
+from otpkeep_daemon.logs import event
+from otpkeep_daemon.notify import Supervisor
+from otpkeep_daemon.parts import Parts, condition
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
@@ -29,12 +31,12 @@ log = logging.getLogger(__name__)
 def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
     gc.enable()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
+    logs.begin(paths.log, os.environ)
+    supervisor = Supervisor(os.environ, os.getpid())
     settings = Settings(paths.config)
     lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
     if lock is None:
@@ -43,10 +45,10 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     try:
         if passphrase is not None:
             service.unlock(_keys(service, passphrase))
-        failure = _serve(service, paths, settings)
+        failure = _serve(service, paths, settings, supervisor)
     finally:
         service.close()
-    log.info("stopped")
+    log.info(event("stopped"))
     return 0 if failure is None else 1
 
 
@@ -55,17 +57,20 @@ def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
     return device.unlock(service.store, device.open_slots(service.slot_files(), passphrase))
 
 
-def _serve(service: Service, paths: Paths, settings: Settings) -> BaseException | None:
+def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Supervisor) -> BaseException | None:
     """Have all parts run until a signal asks to stop, or the worker has failed; return that failure."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    parts = Parts(service, paths, settings, failed=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    parts = Parts(service, paths, settings, supervisor, failed=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    service.engine.progressed = supervisor.alive
     _clear_temporaries(service)
     _first_pass(service)
     with parts.running():
-        log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
+        supervisor.ready(condition(service))
+        log.info(event("ready", locked=service.accounts is None, process=os.getpid()))
         while signal.sigwait(SIGNALS) not in ENDING:
             parts.reload()
-        log.info("stopping")
+        supervisor.stopping()
+        log.info(event("stopping"))
     return parts.worker.failure
 
 
@@ -74,7 +79,7 @@ def _first_pass(service: Service) -> None:
     try:
         service.engine.run()
     except OtpkeepError as trouble:
-        log.error("%s", trouble.message)
+        log.error(event("first-pass-failed", reason=trouble.message))
 
 
 def _clear_temporaries(service: Service) -> None:
@@ -82,4 +87,4 @@ def _clear_temporaries(service: Service) -> None:
     try:
         service.engine.clear_temporaries()
     except OtpkeepError as trouble:
-        log.warning("%s", trouble.message)
+        log.warning(event("temporaries-stay", reason=trouble.message))

@@ -17,6 +17,8 @@ from pathlib import Path
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.file_watcher import FileWatcher
 from otpkeep_daemon.jobs import Job, Record
+from otpkeep_daemon.logs import event, one_line
+from otpkeep_daemon.notify import Supervisor
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
@@ -26,21 +28,40 @@ from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
 from otpkeep_protocol.errors import OtpkeepError
 
+PASSES_IN_TIME = 3
+"""So many passes fit into the time after which the watchdog takes the daemon for dead, whatever the jobs do."""
 log = logging.getLogger(__name__)
+
+
+def condition(service: Service) -> str:
+    """Return how the daemon is, in a line for `systemctl status`."""
+    state = "locked, waits for `otpkeep unlock`" if service.accounts is None else "unlocked"
+    if not service.engine.publishing:
+        return f"{state}; backup is off"
+    if (trouble := service.engine.last.trouble) is not None:
+        return f"{state}; {one_line(trouble.message)}"
+    with service.lock:
+        waiting = len(service.engine.waiting())
+    return f"{state}; {waiting or 'no'} files wait to be published"
 
 
 class Parts:
     """Everything that runs beside the main thread."""
 
-    def __init__(self, service: Service, paths: Paths, settings: Settings, failed: Callable[[], None]) -> None:
+    def __init__(
+        self, service: Service, paths: Paths, settings: Settings, supervisor: Supervisor, failed: Callable[[], None]
+    ) -> None:
         """`failed` is called if the engine has failed for good."""
         self._service = service
         self._settings = settings
+        self._supervisor = supervisor
+        watchdog_s = supervisor.watchdog_s
         self.worker = Worker(
             service,
             lambda: settings.now.own_vault_delay_ms / 1000,
-            passed=lambda: None,
+            passed=self._passed,
             failed=failed,
+            at_least_every_s=None if watchdog_s is None else watchdog_s / PASSES_IN_TIME,
         )
         directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), settings.now.debounce_ms / 1000
         self._watcher = Watcher(directory, self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
@@ -79,6 +100,10 @@ class Parts:
 
     # what the parts do for each other
 
+    def _passed(self) -> None:
+        self._supervisor.alive()
+        self._supervisor.status(condition(self._service))
+
     def _unlocked(self) -> None:
         self.worker.look_at_files()
         self.worker.look()
@@ -108,7 +133,7 @@ class Parts:
         try:
             self._record.ran(name, when, self._periods()[name], trouble)
         except OtpkeepError as error:
-            log.error("when %s ran is not written down: %s", name, error.message)
+            log.error(event("not-written-down", job=name, reason=error.message))
 
     def _look(self) -> None:
         self._watcher.rearm()

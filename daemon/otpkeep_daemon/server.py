@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from otpkeep_daemon.calls import call
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.sockets import bind, discard, is_trusted, receive
 from otpkeep_protocol import control, keyring
@@ -71,14 +72,14 @@ class Server:
                 peer, _ = self._listening.accept()
             except OSError as error:
                 if not self._stopping.wait(RETRY_S):
-                    log.error("a command could not be served: %s", error.strerror)
+                    log.error(event("not-served", reason=error.strerror))
                 continue
             self._slots.acquire()
             self._peers.add(peer)
             try:
                 threading.Thread(target=self._serve, args=(peer,), name="request", daemon=True).start()
             except RuntimeError as error:
-                log.error("a command could not be served: %s", error)
+                log.error(event("not-served", reason=error))
                 peer.close()
                 self._peers.discard(peer)
                 self._slots.release()
@@ -95,7 +96,7 @@ class Server:
         except EOFError:
             pass  # it only asked whether somebody listens
         except OSError as error:
-            log.info("a command went away: %s", error.strerror or type(error).__name__)
+            log.info(event("command-went-away", reason=error.strerror or type(error).__name__))
         finally:
             self._peers.discard(peer)
             self._slots.release()
@@ -111,7 +112,7 @@ class Server:
         except (OSError, EOFError):
             raise
         except Exception as error:  # noqa: BLE001 - a bug in one request must reach its asker, and not stop the others
-            log.error("a request failed: %s", type(error).__name__)
+            log.error(event("request-failed", error=type(error).__name__))
             message = f"the daemon failed at this ({type(error).__name__}); whether it was done is in `otpkeep log`"
             return control.encode_error(OtpkeepError(message, _BUG))
 

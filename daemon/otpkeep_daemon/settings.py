@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from otpkeep_daemon.config import read_config
+from otpkeep_daemon.logs import event
 from otpkeep_protocol.errors import OtpkeepError
 
 log = logging.getLogger(__name__)
@@ -27,5 +28,5 @@ class Settings:
             self.now, self.trouble = read_config(self.path), None
         except OtpkeepError as error:
             self.trouble = error
-            log.error("the settings stay as they were: %s", error.message)
+            log.error(event("settings-unchanged", reason=error.message))
         return self.now != before

@@ -22,6 +22,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from otpkeep_daemon import logs
 from otpkeep_daemon.debounce import Debounce
 from otpkeep_protocol.naming import NameKind, classify
 
@@ -125,7 +126,7 @@ class Watcher:
             observer.schedule(_Changes(debounce.touch, self._ignored), path, event_filter=_CHANGES)
             observer.start()
         except OSError as error:
-            _log.info("No hints about changes in %s: %s", self._directory, error.strerror)
+            _log.info(logs.event("no-hints", directory=self._directory, reason=error.strerror))
             return
         self._observer = observer
 

@@ -11,7 +11,7 @@ from support_cli import environment, run_program
 
 EXPECTED = (
     "init recover add edit rm show list code log event diff undo restore import export watch unwatch review"
-    " status verify backup compact folder devices unlock lock daemon"
+    " status verify backup compact folder devices unlock lock daemon service"
 )
 HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass")
 
