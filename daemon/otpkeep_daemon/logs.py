@@ -120,6 +120,8 @@ def begin(file: Path, env: Mapping[str, str]) -> None:
 def _rotating(path: Path) -> list[logging.Handler]:
     from logging.handlers import RotatingFileHandler  # only a daemon outside of systemd needs it
 
+    if not path.parent.parent.is_dir():
+        return []
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.touch(mode=0o600)

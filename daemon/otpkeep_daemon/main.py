@@ -20,7 +20,7 @@ from otpkeep_daemon.parts import Parts, condition
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
-from otpkeep_protocol.errors import Busy, OtpkeepError, Refused
+from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError, Refused, WrongPassphrase
 
 ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 SIGNALS = ENDING | {signal.SIGHUP}
@@ -28,19 +28,41 @@ SIGNALS = ENDING | {signal.SIGHUP}
 log = logging.getLogger(__name__)
 
 
+class _Served(Busy):
+    """Another daemon serves here."""
+
+
+HOPELESS = 78
+"""The exit code for a supervisor where starting again can't help; systemd/otpkeep.service names it (EX_CONFIG)."""
+_HOPELESS = (Malformed, Refused, WrongPassphrase, _Served)
+
+
 def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
-    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
+    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code.
+
+    What goes wrong before is raised for a person, and logged for a supervisor.
+    """
     gc.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logs.begin(paths.log, os.environ)
+    supervisor = Supervisor(os.environ, os.getpid())
+    try:
+        return _run(paths, passphrase, supervisor)
+    except OtpkeepError as error:
+        if not supervisor.listens:
+            raise
+        log.critical(event("not-started", reason=error.message, hint=error.hint))
+        return HOPELESS if isinstance(error, _HOPELESS) else 1
+
+
+def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervisor) -> int:
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
-    logs.begin(paths.log, os.environ)
-    supervisor = Supervisor(os.environ, os.getpid())
     settings = Settings(paths.config)
     lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
     if lock is None:
-        raise Busy(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
+        raise _Served(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
     service = open_service(paths, lock, pid=os.getpid(), settings=settings)
     try:
         if passphrase is not None:

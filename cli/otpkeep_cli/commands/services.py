@@ -37,7 +37,7 @@ def install(screen: Screen) -> None:
     from otpkeep_daemon.access import is_set_up  # --help needs none of it
     from otpkeep_daemon.services.needs import needs_of  # as above
     from otpkeep_daemon.services.platform import kept_environment  # as above
-    from otpkeep_daemon.services.program import find_program
+    from otpkeep_daemon.services.program import code_places, find_program
 
     paths, platform = places(), _platform()
     if not is_set_up(paths):
@@ -48,7 +48,7 @@ def install(screen: Screen) -> None:
     _check_alone(platform, environment, found["daemon"]["pid"])
     paths.prepare()
     program = find_program(sys.argv[0], sysconfig.get_path("scripts"), shutil.which)
-    needs = needs_of((paths.config_dir, paths.data, paths.runtime), found)
+    needs = needs_of({paths.config_dir, paths.data}, found).beside(visible=code_places(program))
     done = platform.install(program, environment, needs)
     state = platform.state()
     result = {

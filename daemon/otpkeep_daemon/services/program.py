@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def find_program(argv0: str, scripts: str, which: Callable[[str], str | None]) -
         "The program otpkeep can't be found, so no service can start it. Nothing was changed.",
         "Install it (pipx install otpkeep), or put it on PATH.",
     )
+
+
+def code_places(program: Path) -> list[Path]:
+    """Return where the program, this Python and these modules lie: all of it must be seen by the daemon."""
+    return [program, program.resolve(), Path(sys.prefix), Path(sys.base_prefix), Path(__file__)]
 
 
 def shipped(name: str) -> str:
