@@ -52,12 +52,13 @@ tr -d - < /proc/sys/kernel/random/uuid > /run/machine-id; mount --bind /run/mach
 echo "$USER:x:$U:$U::$HOME:/bin/sh" | cat /etc/passwd - > /run/passwd; mount --bind /run/passwd /etc/passwd
 printf '[Journal]\\nStorage=persistent\\nReadKMsg=no\\nAudit=no\\n' > /run/systemd/journald.conf.d/test.conf
 touch /run/systemd/journal/flushed
-/usr/lib/systemd/systemd-journald <&- >/dev/null &
+/usr/lib/systemd/systemd-journald >&2 &
 manager=/sys/fs/cgroup/user.slice/user-$U.slice/user@$U.service
 mkdir -p /sys/fs/cgroup/keeper $manager
 echo $$ > /sys/fs/cgroup/keeper/cgroup.procs
 chown -R $U:$U $manager
-(echo $BASHPID > $manager/cgroup.procs; exec @AS_USER@ /usr/lib/systemd/systemd --user --log-target=journal) <&- >/dev/null &
+exec </dev/null
+(echo $BASHPID > $manager/cgroup.procs; exec @AS_USER@ /usr/lib/systemd/systemd --user --log-target=journal) >&2 &
 echo kept
 exec sleep infinity
 """

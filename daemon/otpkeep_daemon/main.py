@@ -34,6 +34,8 @@ class _Served(Busy):
 
 HOPELESS = 78
 """The exit code for a supervisor where starting again can't help; systemd/otpkeep.service names it (EX_CONFIG)."""
+AGAIN = 75
+"""The exit code for a supervisor that shall start the daemon anew (EX_TEMPFAIL)."""
 _HOPELESS = (Malformed, Refused, WrongPassphrase, _Served)
 
 
@@ -67,11 +69,11 @@ def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervi
     try:
         if passphrase is not None:
             service.unlock(_keys(service, passphrase))
-        failure = _serve(service, paths, settings, supervisor)
+        code = _serve(service, paths, settings, supervisor)
     finally:
         service.close()
     log.info(event("stopped"))
-    return 0 if failure is None else 1
+    return code
 
 
 def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
@@ -79,8 +81,8 @@ def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
     return device.unlock(service.store, device.open_slots(service.slot_files(), passphrase))
 
 
-def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Supervisor) -> BaseException | None:
-    """Have all parts run until a signal asks to stop, or the worker has failed; return that failure."""
+def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Supervisor) -> int:
+    """Have all parts run until a signal or one of them asks to stop. Return the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     parts = Parts(service, paths, settings, supervisor, failed=lambda: os.kill(os.getpid(), signal.SIGTERM))
     service.engine.progressed = supervisor.alive
@@ -93,7 +95,9 @@ def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Super
             parts.reload()
         supervisor.stopping()
         log.info(event("stopping"))
-    return parts.worker.failure
+    if parts.shut_out:
+        return AGAIN
+    return 0 if parts.worker.failure is None else 1
 
 
 def _first_pass(service: Service) -> None:

@@ -24,6 +24,7 @@ from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
+from otpkeep_daemon.view import is_shut
 from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
 from otpkeep_protocol.errors import OtpkeepError
@@ -55,6 +56,10 @@ class Parts:
         self._service = service
         self._settings = settings
         self._supervisor = supervisor
+        self._failed = failed
+        self.shut_out = False
+        """Whether the sandbox keeps the folder from the daemon, so that it must be started again in a new one."""
+        self._shut_before = is_shut(self._directory())
         watchdog_s = supervisor.watchdog_s
         self.worker = Worker(
             service,
@@ -63,8 +68,8 @@ class Parts:
             failed=failed,
             at_least_every_s=None if watchdog_s is None else watchdog_s / PASSES_IN_TIME,
         )
-        directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), settings.now.debounce_ms / 1000
-        self._watcher = Watcher(directory, self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
+        quiet_s = settings.now.debounce_ms / 1000
+        self._watcher = Watcher(self._directory(), self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
         self._files = FileWatcher(service.watching.paths, self.worker.look_at_files, quiet_s)
         self._record = Record(service.store, service.lock)
         self._jobs = self._all_jobs()
@@ -73,6 +78,10 @@ class Parts:
         )
         self._server = Server(service, paths.socket)
         self._connect()
+
+    def _directory(self) -> Path:
+        with self._service.lock:
+            return Path(os.fsdecode(self._service.store.need("folder")))
 
     def _connect(self) -> None:
         """Have the service tell the parts what happens in it."""
@@ -101,6 +110,10 @@ class Parts:
     # what the parts do for each other
 
     def _passed(self) -> None:
+        if self._supervisor.listens and not self._shut_before and is_shut(self._directory()):
+            log.warning(event("shut-out", reason="the folder is another directory than the sandbox was made for"))
+            self.shut_out = True
+            self._failed()
         self._supervisor.alive()
         self._supervisor.status(condition(self._service))
 

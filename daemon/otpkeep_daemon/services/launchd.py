@@ -78,6 +78,14 @@ class Launchd:
             self._do(launchctl.bootstrap(self._uid, self._file))
         self._do(launchctl.kickstart(self._uid, again=True))
 
+    def reaches(self, needs: Needs) -> bool:
+        """See Platform: an agent has no sandbox."""
+        del needs
+        return True
+
+    def give(self, needs: Needs) -> None:
+        """See Platform."""
+
     def environment(self) -> Mapping[str, str] | None:
         """See Platform."""
         return launchctl.environment_of(self._file.read_bytes()) if self._file.is_file() else None

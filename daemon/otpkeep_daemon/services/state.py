@@ -82,6 +82,12 @@ class Platform(Protocol):
     def log(self, lines: int, since: float | None, *, follow: bool) -> Iterator[Entry]:
         """Yield the newest lines, oldest first, and with `follow` those that come."""
 
+    def reaches(self, needs: Needs) -> bool:
+        """Tell whether the daemon's sandbox, if it has one, lets it do what it needs."""
+
+    def give(self, needs: Needs) -> None:
+        """Widen the sandbox of an installed service; a daemon that runs is started anew."""
+
     def program_there(self) -> bool:
         """Tell whether the program that it starts exists."""
 

@@ -104,19 +104,20 @@ class Systemd:
         if not self._begin("restart"):
             raise self._not_started()
 
-    def give(self, needs: Needs) -> bool:
-        """Have a sandboxed daemon reach what it could not, which restarts it. Return whether that was necessary."""
+    def reaches(self, needs: Needs) -> bool:
+        """See Platform."""
         text = self._here.read_text() if self._here.is_file() else ""
-        written = written_needs(text)
-        if not text or not is_sandboxed(text) or needs.met_by(written):
-            return False
+        return not text or not is_sandboxed(text) or needs.met_by(written_needs(text))
+
+    def give(self, needs: Needs) -> None:
+        """See Platform."""
+        text = self._here.read_text()
         writable = frozenset(widened(path, self._home, os.path.ismount) for path in needs.writable)
-        wider = written.beside(writable=writable, visible=needs.visible)
+        wider = written_needs(text).beside(writable=writable, visible=needs.visible)
         put(self._here, drop_in(Here(written_program(text), written_environment(text), wider)).encode())
         _systemctl("daemon-reload")
         if self.state().running:
             self.restart()
-        return True
 
     def _begin(self, verb: str) -> bool:
         """Start or restart, whatever failed before; return whether it serves now."""

@@ -30,8 +30,6 @@ NAMESPACED = (
 NO_SANDBOX = [
     *(f"{name}=no" for name in NAMESPACED),
     "ProtectSystem=no",
-    "ProtectProc=default",
-    "ProcSubset=all",
     "CapabilityBoundingSet=~",
 ]
 """What takes back the options that need a user namespace, where those are forbidden."""
