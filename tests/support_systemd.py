@@ -69,6 +69,8 @@ class Machine:
 
     def __init__(self, keeper: int) -> None:
         self._keeper = keeper
+        self.installed: dict[str, Any] = {}
+        """What `service install` answered."""
 
     def run(
         self, *words: str | Path, root: bool = False, env: Mapping[str, str] | None = None, stdin: str = ""

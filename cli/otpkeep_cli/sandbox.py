@@ -35,13 +35,19 @@ def open_for(paths: Paths, writable: frozenset[Path], visible: frozenset[Path]) 
         return False
     had_keys = _has_keys(paths)
     for directory in writable:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(directory)
     platform.give(needs)
     return had_keys
 
 
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{directory} can't be made: {error.strerror}. Nothing was changed."
+        raise Refused(message, "Make it yourself.") from error
+
+
 def _has_keys(paths: Paths) -> bool:
-    if not access.is_served(paths):
-        return False
-    with access.connect(paths, str, keys=False) as call:
-        return not call("ping", {})["locked"]
+    found = access.ping(paths)
+    return found is not None and not found["locked"]

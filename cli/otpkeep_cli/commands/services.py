@@ -185,14 +185,10 @@ def _platform() -> Platform:
 
 
 def _ping() -> dict[str, Any] | None:
-    """Return what the daemon says of itself, None if none listens."""
-    from otpkeep_daemon.access import is_served, is_set_up  # --help needs none of it
+    """Return what the daemon says of itself, None if none answers."""
+    from otpkeep_daemon.access import ping  # --help needs none of it
 
-    if not is_set_up(places()) or not is_served(places()):
-        return None
-    with connected(keys=False) as call:
-        found: dict[str, Any] = call("ping", {})
-        return found
+    return ping(places())
 
 
 def _tell(screen: Screen, text: str) -> None:

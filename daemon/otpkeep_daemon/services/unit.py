@@ -18,6 +18,7 @@ NAMESPACED = (
     "ProtectHome",
     "PrivateMounts",
     "PrivateTmp",
+    "PrivateIPC",
     "PrivateDevices",
     "PrivateNetwork",
     "ProtectClock",
