@@ -6,7 +6,7 @@ import datetime
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +16,7 @@ STEP_S = 0.2
 """How often a file that is followed is looked at."""
 
 
-def read(path: Path, lines: int, since: float | None, *, follow: bool) -> Iterator[Entry]:
+def read(path: Path, lines: int, since: float | None, *, follow: bool) -> Generator[Entry, None, None]:
     """Yield the newest `lines` entries since then (seconds since 1970), oldest first; with `follow` those to come."""
     older = sorted(path.parent.glob(f"{path.name}.*"), key=lambda file: -int(file.suffix[1:] or 0))
     newest: deque[Entry] = deque(maxlen=lines)
@@ -32,19 +32,22 @@ def read(path: Path, lines: int, since: float | None, *, follow: bool) -> Iterat
         newest.extend(_entries(text, since))
         yield from newest
         if follow:
-            yield from _follow(path, text)
+            yield from _rest(path, text)
+    while follow:
+        with path.open(encoding="ascii", errors="replace") as text:
+            yield from _rest(path, text)
 
 
-def _follow(path: Path, text: TextIO) -> Iterator[Entry]:
-    """Yield what is added to a file, and to the one that takes its name when it rotates."""
-    current, unfinished = text, ""
+def _rest(path: Path, text: TextIO) -> Iterator[Entry]:
+    """Yield what is added to an open file, until another has taken its name."""
+    unfinished = ""
     while True:
-        unfinished += current.readline()
+        unfinished += text.readline()
         if unfinished.endswith("\n"):
             yield from _entries([unfinished], None)
             unfinished = ""
-        elif _rotated(path, current):
-            current, unfinished = path.open(encoding="ascii", errors="replace"), ""
+        elif _rotated(path, text):
+            return
         else:
             time.sleep(STEP_S)
 
