@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support_cli import PACKAGES, ROOT, Result
 from support_system import eventually, need, need_root
 
@@ -123,7 +125,8 @@ def user_machine() -> Iterator[Machine]:
     keeper = _start_keeper()
     try:
         assert keeper.stdout is not None
-        assert keeper.stdout.readline() == b"kept\n", "the namespaces could not be made"
+        if keeper.stdout.readline() != b"kept\n":
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("namespaces can't be made here")
         machine = Machine(_first_child(keeper.pid))
         eventually(lambda: machine.systemctl("is-system-running").out.strip() == "running", "the manager runs")
         yield machine

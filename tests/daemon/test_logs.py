@@ -46,9 +46,7 @@ def _begun(file: Path, how: str) -> list[str]:
 
 
 def test_an_event_is_one_line_of_ascii_whatever_its_values_are() -> None:
-    line = logs.event(
-        "left-alone", file="a\nb\x1b[1m ü\u202e", reason='it said "no"', count=3, path=Path("/a/b-c.otpk")
-    )
+    line = logs.event("left-alone", file="a\nb\x1b[1m ü\u202e", reason='"no"', count=3, path=Path("/a/b-c.otpk"))
     assert line == r'event=left-alone file="a\nb\u001b[1m \u00fc\u202e" reason="\"no\"" count=3 path=/a/b-c.otpk'
     assert line.isascii()
     assert line.isprintable()

@@ -80,9 +80,9 @@ def files(machine: Machine, folder: Path = FOLDER) -> set[str]:
 def served_anew(machine: Machine, before: int) -> int:
     """Wait until another process of the service serves, and return it."""
 
-    def other() -> int | None:
+    def other() -> int:
         daemon = status(machine)["daemon"]
-        return daemon["pid"] if daemon["running"] and daemon["pid"] != before else None
+        return daemon["pid"] if daemon["running"] and daemon["pid"] != before else 0
 
     return eventually(other, "another process serves")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +19,7 @@ from otpkeep_cli.session import service as connected
 from otpkeep_protocol.errors import Refused
 
 if TYPE_CHECKING:
-    from otpkeep_daemon.services.state import Platform
+    from otpkeep_daemon.services.state import Entry, Installed, Platform
 
 MOST_LINES = 100_000
 
@@ -29,28 +33,13 @@ def service() -> None:
 @click.pass_obj
 def install(screen: Screen) -> None:
     """Install the service and start it; again, it brings an old one up to date."""
-    import os
-    import shutil
-    import sys
-    import sysconfig
-
     from otpkeep_daemon.access import is_set_up  # --help needs none of it
-    from otpkeep_daemon.services.needs import needs_of  # as above
-    from otpkeep_daemon.services.platform import kept_environment  # as above
-    from otpkeep_daemon.services.program import code_places, find_program
 
-    paths, platform = places(), _platform()
-    if not is_set_up(paths):
+    platform = _platform()
+    if not is_set_up(places()):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
-    environment = kept_environment(os.environ)
-    with connected(keys=False) as call:
-        found = call("status", {})
-    _check_alone(platform, environment, found["daemon"]["pid"])
-    paths.prepare()
-    program = find_program(sys.argv[0], sysconfig.get_path("scripts"), shutil.which)
-    needs = needs_of({paths.config_dir, paths.data}, found).beside(visible=code_places(program))
-    done = platform.install(program, environment, needs)
-    state = platform.state()
+    done = _install(platform)
+    state, daemon = platform.state(), _ping() or {}
     result = {
         "service": state.kind,
         "changed": done.changed,
@@ -58,9 +47,27 @@ def install(screen: Screen) -> None:
         "sandboxed": done.sandboxed,
         "lingering": state.lingering,
         "files": [str(path) for path in state.files],
-        "locked": (_ping() or {}).get("locked"),
+        "locked": daemon.get("locked"),
     }
     screen.done(result, lambda: render.installed_text(result))
+
+
+def _install(platform: Platform) -> Installed:
+    """Install the service with what this device needs now."""
+    import sysconfig  # only this command needs it
+
+    from otpkeep_daemon.services.needs import needs_of  # --help needs none of it
+    from otpkeep_daemon.services.platform import kept_environment  # as above
+    from otpkeep_daemon.services.program import code_places, find_program  # as above
+
+    environment, paths = kept_environment(os.environ), places()
+    with connected(keys=False) as call:
+        found = call("status", {})
+    _check_alone(platform, environment, found["daemon"]["pid"])
+    paths.prepare()
+    program = find_program(sys.argv[0], sysconfig.get_path("scripts"), shutil.which)
+    needs = needs_of({paths.config_dir, paths.data}, found).beside(visible=code_places(program))
+    return platform.install(program, environment, needs)
 
 
 def _check_alone(platform: Platform, environment: Mapping[str, str], serving: int | None) -> None:
@@ -135,8 +142,6 @@ def status(screen: Screen) -> None:
 @click.pass_obj
 def logs(screen: Screen, *, follow: bool, lines: int, since: str | None) -> None:
     """Show the log of the daemon, the newest line last."""
-    import sys
-
     entries = _log(lines, _seconds(since), follow=follow)
     if screen.asked.json and not follow:
         screen.answer([render.entry_row(entry) for entry in entries], str)
@@ -152,7 +157,7 @@ def logs(screen: Screen, *, follow: bool, lines: int, since: str | None) -> None
             raise
 
 
-def _log(lines: int, since: float | None, *, follow: bool) -> Any:
+def _log(lines: int, since: float | None, *, follow: bool) -> Iterator[Entry]:
     """Return the entries of the service's log, or of the daemon's own file where no service is installed."""
     from otpkeep_daemon.services import logfile  # --help needs none of it
 
@@ -174,11 +179,6 @@ def _seconds(words: str | None) -> float | None:
 
 
 def _platform() -> Platform:
-    import os
-    import shutil
-    import sys
-    from pathlib import Path
-
     from otpkeep_daemon.services.platform import choose  # --help needs none of it
 
     return choose(sys.platform, os.environ, Path.home(), places().log, shutil.which)

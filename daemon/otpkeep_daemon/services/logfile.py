@@ -42,11 +42,12 @@ def _rest(path: Path, text: TextIO) -> Iterator[Entry]:
     """Yield what is added to an open file, until another has taken its name."""
     unfinished = ""
     while True:
+        last = _rotated(path, text)  # asked before reading, so that nothing that came meanwhile is missed
         unfinished += text.readline()
         if unfinished.endswith("\n"):
             yield from _entries([unfinished], None)
             unfinished = ""
-        elif _rotated(path, text):
+        elif last:
             return
         else:
             time.sleep(STEP_S)

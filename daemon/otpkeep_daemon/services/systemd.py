@@ -31,10 +31,6 @@ LINGERING = Path("/var/lib/systemd/linger")
 """Where logind keeps a file for each user whose services run without a login (loginctl(1))."""
 
 
-ANYHOW = (0, 1, 2, 3, 4)
-"""Statuses with which `is-system-running` answers."""
-
-
 class Systemd:
     """The unit of the user who runs this."""
 
@@ -49,7 +45,7 @@ class Systemd:
 
     def install(self, program: Path, environment: Mapping[str, str], needs: Needs) -> Installed:
         """See Platform. A machine without user namespaces gets the unit without what needs them."""
-        _systemctl("is-system-running", accept=ANYHOW)  # before anything is written: is a user manager there?
+        _systemctl("show", "--property=Version")  # before anything is written: is a user manager there?
         writable = frozenset(widened(path, self._home, os.path.ismount) for path in needs.writable)
         here = Here(program, environment, Needs(writable, needs.visible), sandboxed=self._was_sandboxed())
         changed = put(self._unit, shipped(UNIT).encode()) | put(self._here, drop_in(here).encode())
