@@ -317,6 +317,15 @@ def test_settings_in_error_are_told_and_not_tried_for_ever(machine: Machine) -> 
     machine.otpkeep("service", "start").ok()
 
 
+def test_the_unit_is_found_by_the_manager_whatever_the_shell_calls_its_settings(machine: Machine) -> None:
+    # given: a shell with settings elsewhere, which the manager does not know of
+    shell = {"XDG_CONFIG_HOME": str(HOME / "elsewhere")}
+    found = machine.json("service", "status", env=shell)
+    assert found["files"][0] == str(UNITS / "otpkeep.service")
+    # then: installing from there would be for other places, and is refused
+    assert machine.otpkeep("service", "install", env=shell).error["kind"] == "refused"
+
+
 def test_a_daemon_of_the_person_is_not_taken_over(machine: Machine) -> None:
     machine.otpkeep("service", "stop").ok()
     machine.systemctl("set-environment", f"OTPKEEP_PASSPHRASE_FILE={HOME}/pass").ok()

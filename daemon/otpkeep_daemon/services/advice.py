@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otpkeep_daemon.services.state import State
+from otpkeep_daemon.services.unit import SANDBOX_FAILED
 
 
 def problems(state: State, served_by: int | None, program_there: bool) -> list[dict[str, str]]:
@@ -18,6 +19,7 @@ def problems(state: State, served_by: int | None, program_there: bool) -> list[d
     if not state.enabled:
         found.append(_problem("not-enabled", "The service does not start at login.", _INSTALL))
     if not state.running:
+        found += _why_not(state)
         found.append(_problem("not-running", f"The service does not run: {state.state}.", _START))
     elif served_by is None:
         found.append(_problem("not-served", "The service runs, and its daemon does not answer.", _LOGS))
@@ -30,14 +32,27 @@ def problems(state: State, served_by: int | None, program_there: bool) -> list[d
     return found
 
 
+def _why_not(state: State) -> list[dict[str, str]]:
+    """Return what systemd could not set up for the daemon, if that is why it does not run (systemd.exec(5))."""
+    status = state.last_exit.status if state.last_exit is not None else ""
+    if status in SANDBOX_STATUSES:
+        return [_problem("sandbox-failed", "The service's sandbox can't be made here any more.", _INSTALL)]
+    if status == CREDENTIAL_STATUS:
+        return [_problem("credential-failed", "systemd can't open the credential that unlocks otpkeep.", _REMEMBER)]
+    return []
+
+
 def _problem(kind: str, message: str, hint: str) -> dict[str, str]:
     return {"kind": kind, "message": message, "hint": hint}
 
 
+SANDBOX_STATUSES = frozenset(map(str, SANDBOX_FAILED))
+CREDENTIAL_STATUS = "243"
 LINGER_MESSAGE = "The service runs only while you are logged in."
 LINGER_HINT = "If it is to run from the start of the machine on: loginctl enable-linger"
 SANDBOX_MESSAGE = "The service runs without a sandbox: this machine forbids user namespaces to ordinary users."
 SANDBOX_HINT = "It backs up all the same. Once they are allowed: otpkeep service uninstall, then install."
+_REMEMBER = "Run `otpkeep unlock --remember METHOD` again, then `otpkeep service start`."
 _INSTALL = "Run `otpkeep service install`."
 _START = "Run `otpkeep service start`; `otpkeep service logs` says why it ended."
 _LOGS = "Wait a moment, then look at `otpkeep service logs`."

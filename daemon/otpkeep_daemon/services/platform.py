@@ -19,9 +19,10 @@ def choose(system: str, env: Mapping[str, str], home: Path, log: Path, which: Ca
 
         return Launchd(home, log)
     if system.startswith("linux") and which("systemctl") is not None:
+        from otpkeep_daemon.services.systemctl import units_place
         from otpkeep_daemon.services.systemd import Systemd
 
-        return Systemd(Path(env.get("XDG_CONFIG_HOME") or home / ".config"), home)
+        return Systemd(units_place(env, home), home)
     name = "Windows" if system == "win32" else "this system"
     raise Refused(
         f"otpkeep installs no service on {name}. Nothing was changed.",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon.services.state import Entry, Exit
@@ -54,6 +55,14 @@ def show_words() -> list[str]:
 def properties(text: str) -> dict[str, str]:
     """Return what `systemctl show` has said."""
     return {key: value for key, _, value in (line.partition("=") for line in text.splitlines())}
+
+
+def units_place(env: Mapping[str, str], home: Path) -> Path:
+    """Return where the user's manager looks for units: it may have another XDG_CONFIG_HOME than this process."""
+    if not env.get("XDG_CONFIG_HOME"):
+        return home / ".config" / "systemd" / "user"
+    theirs = properties(run("systemctl", "--user", "show-environment").stdout).get("XDG_CONFIG_HOME")
+    return (Path(theirs) if theirs else home / ".config") / "systemd" / "user"
 
 
 def moment(text: str) -> float | None:

@@ -34,11 +34,11 @@ LINGERING = Path("/var/lib/systemd/linger")
 class Systemd:
     """The unit of the user who runs this."""
 
-    def __init__(self, config: Path, home: Path) -> None:
-        """`config` is the directory of the user's settings, in which systemd looks for units."""
+    def __init__(self, units: Path, home: Path) -> None:
+        """`units` is the directory in which the user's manager looks for units."""
         self._home = home
-        self._unit = config / "systemd" / "user" / UNIT
-        self._drop_ins = self._unit.with_name(f"{UNIT}.d")
+        self._unit = units / UNIT
+        self._drop_ins = units / f"{UNIT}.d"
         self._here = self._drop_ins / HERE
 
     # changing
