@@ -46,8 +46,9 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
     """
     gc.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    logs.begin(paths.log, os.environ)
     supervisor = Supervisor(os.environ, os.getpid())
+    if supervisor.listens:
+        logs.begin(paths.log, os.environ)
     try:
         return _run(paths, passphrase, supervisor)
     except OtpkeepError as error:
@@ -62,6 +63,8 @@ def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervi
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
     settings = Settings(paths.config)
+    if not supervisor.listens:  # a person is told on the screen what is wrong before, and nothing is made then
+        logs.begin(paths.log, os.environ)
     lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
     if lock is None:
         raise _Served(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
