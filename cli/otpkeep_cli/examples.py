@@ -62,6 +62,14 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "lock": ("otpkeep lock",),
     "daemon": ("otpkeep daemon run",),
     "daemon run": ("otpkeep daemon run",),
+    "service": ("otpkeep service install", "otpkeep service logs -f"),
+    "service install": ("otpkeep service install",),
+    "service uninstall": ("otpkeep service uninstall",),
+    "service start": ("otpkeep service start",),
+    "service stop": ("otpkeep service stop",),
+    "service restart": ("otpkeep service restart   # after an update",),
+    "service status": ("otpkeep service status", "otpkeep service status --json"),
+    "service logs": ("otpkeep service logs -f", "otpkeep service logs --lines 50"),
     "completion": ("otpkeep completion bash --install", 'eval "$(otpkeep completion zsh)"'),
 }
 """Words after `otpkeep` -> shell lines."""

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "unlock": "locking:unlock",
     "lock": "locking:lock",
     "daemon": "daemons:daemon",
+    "service": "services:service",
     "completion": "completions:completion",
 }
 """Command -> module of `otpkeep_cli.commands` and the name in it, in the order of the help."""

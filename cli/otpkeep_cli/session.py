@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from otpkeep_daemon.paths import Paths
 
 Call = Callable[[str, dict[str, Any]], Any]
@@ -31,6 +33,21 @@ def service(*, keys: bool = True, passphrase: Callable[[], str] | None = None) -
 
     with access.connect(places(), passphrase or present_passphrase, keys=keys) as call:
         yield call
+
+
+@contextmanager
+def service_reaching(*, writable: Iterable[Path] = (), visible: Iterable[Path] = ()) -> Iterator[Call]:
+    """Yield the service, unlocked, once its sandbox lets it reach these places, too; a daemon keeps its keys.
+
+    A daemon that has to be started anew for that may come up locked: then the passphrase is asked for.
+    """
+    from otpkeep_cli import sandbox  # only what names new places needs it
+
+    had_keys = sandbox.open_for(places(), frozenset(writable), frozenset(visible))
+    with service() as call:
+        yield call
+        if had_keys:
+            call("unlock", {})
 
 
 def present_passphrase() -> str:

@@ -21,6 +21,7 @@ from otpkeep_protocol.errors import Busy, Locked, Malformed, Refused
 
 TIMEOUT_S = 30.0
 LONG_S = 3600.0
+PING_S = 5.0
 LONG_OPERATIONS = frozenset({"import", "verify", "backup", "move", "compact", "restore", "watch", "review"})
 FRESH_S = 5.0
 """How long an open connection is trusted to be still waited for; the daemon may hang up on who is silent."""
@@ -69,6 +70,20 @@ def is_served(paths: Paths) -> bool:
         return False
     peer.close()
     return True
+
+
+def ping(paths: Paths) -> dict[str, Any] | None:
+    """Return {pid, locked} of the daemon that answers here; None if none does within PING_S, whatever the reason."""
+    peer = connect_socket(paths.socket, PING_S)
+    if peer is None:
+        return None
+    with peer:
+        try:
+            peer.sendall(control.encode_request(Request("ping", {})))
+            found: dict[str, Any] = control.decode_reply(receive(peer, control.REPLY_LIMIT))
+        except (OSError, EOFError, Malformed):
+            return None
+        return found
 
 
 class _Remote:

@@ -9,6 +9,7 @@ from typing import Any
 from otpkeep_daemon.alarm_memory import AlarmMemory
 from otpkeep_daemon.alarms import GRAVE, Notice, Problem, Told, decide, patience
 from otpkeep_daemon.config import Config
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.teller import facts, words
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
@@ -69,7 +70,7 @@ class Alarms:
             with self._service.lock:
                 waiting = [file.name for file in engine.waiting()] if engine.publishing else []
         except OtpkeepError as error:
-            log.error("%s", error.message)
+            log.error(event("outbox-unread", reason=error.message))
             waiting = []
         before, self._oldest = self._oldest, waiting[0] if waiting else ""
         if isinstance(trouble, Unreachable):
@@ -85,21 +86,22 @@ class Alarms:
         try:
             return self._memory.read()
         except OtpkeepError as error:
-            log.error("what was told before can't be read: %s", error.message)
+            log.error(event("alarms-unread", reason=error.message))
             return {}
 
     def _keep(self, told: Mapping[tuple[str, str], Told]) -> None:
         try:
             self._memory.write(told)
         except OtpkeepError as error:
-            log.error("what was told is not written down, and is told again after a restart: %s", error.message)
+            log.error(event("alarms-not-written-down", reason=error.message))
 
     def _say(self, notice: Notice, now: float) -> None:
         device, vault = self._ids()
         document = facts(notice, now, device, vault)
         level = logging.CRITICAL if notice.kind in GRAVE else logging.WARNING
         message, hint = words(notice)
-        log.log(level if notice.raised else logging.INFO, "%s: %s %s", notice.kind, message, hint)
+        said = "alarm" if notice.raised else "alarm-over"
+        log.log(level if notice.raised else logging.INFO, event(said, kind=notice.kind, message=message, hint=hint))
         self._tell(notice, document)
 
     def _ids(self) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.home import AROUND, is_ready
 from otpkeep_daemon.lock import WriterLock, wait_for_lock
+from otpkeep_daemon.logs import Remarks
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
@@ -65,7 +66,9 @@ def serve_alone(
     it, it brings the own vault file and the two-way files up to date. What is there to report on the folder finds it as
     it is.
     """
-    logging.basicConfig(level=logging.WARNING, format="otpkeep: %(message)s")
+    remarks = logging.StreamHandler()
+    remarks.setFormatter(Remarks())
+    logging.basicConfig(level=logging.WARNING, handlers=[remarks])
     paths.prepare()
     lock = wait_for_lock(paths.lock, "command", meanwhile)
     if lock is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from otpkeep_daemon.calls import call
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_protocol import control, keyring
 from otpkeep_protocol.errors import OtpkeepError
@@ -70,6 +71,6 @@ def answer(service: Service, data: bytes) -> bytes:
     except OtpkeepError as error:
         return control.encode_error(error)
     except Exception as error:  # noqa: BLE001 - a bug in one request must reach its asker, and not stop the others
-        log.error("a request failed: %s", type(error).__name__)
+        log.error(event("request-failed", error=type(error).__name__))
         message = f"the daemon failed at this ({type(error).__name__}); whether it was done is in `otpkeep log`"
         return control.encode_error(OtpkeepError(message, _BUG))

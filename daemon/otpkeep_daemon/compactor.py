@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.memory import digest_of
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import active_devices
@@ -79,7 +80,7 @@ class Compactor:
         if not dry_run and self._engine.publishing:
             for name in going:
                 self._folder.delete(name)
-        log.info("merged %d runs, removed %d files", sum(map(len, groups)), len(going))
+        log.info(event("compacted", merged=sum(map(len, groups)), removed=len(going)))
         return Compacted(groups, snapshot, going, waiting, self._count(groups if dry_run else ()))
 
     # merging
@@ -110,6 +111,7 @@ class Compactor:
 
     def _merged(self, runs: Sequence[bytes]) -> bytes:
         """Return the sealed file of neighbouring runs, once it has proved to be what others will accept."""
+        self._engine.progressed()
         made = content.merge(runs)
         content.read(made, self._replica.keys.keyring)
         return self._replica.seal(made)
@@ -179,7 +181,7 @@ class Compactor:
         try:
             data = self._folder.read(name)
         except OtpkeepError as error:
-            log.warning("what %a replaces stays, since it can't be read back: %s", name, error.message)
+            log.warning(event("not-read-back", file=name, reason=error.message))
             return False
         return data is not None and sha256(data) == digest
 

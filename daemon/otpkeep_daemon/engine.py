@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from otpkeep_daemon import newcomers
+from otpkeep_daemon import logs, newcomers
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
@@ -54,13 +54,15 @@ class Outcome:
 class Engine:
     """Carries files between one store and one folder.
 
-    `beats` is whether a pass also writes the beat that is due: a daemon has a job for that.
+    `beats` is whether a pass also writes the beat that is due: a daemon has a job for that. `progressed` is called
+    after each step of a pass.
     """
 
     def __init__(self, store: Store, folder: Folder, around: Surroundings, lock: Turns) -> None:
         self.replica: Replica | None = None
         self.last = Outcome()
         self.beats = True
+        self.progressed: Callable[[], None] = lambda: None
         self._store = store
         self._folder = folder
         self._around = around
@@ -254,6 +256,7 @@ class Engine:
 
     def _read(self, names: Sequence[str], listing: Listing, earlier: Mapping[str, Looked]) -> int:
         """Read a batch of files and take in what they hold. Return how many were new."""
+        self.progressed()
         self._lock.give_way()
         found = {f.name: f for f in listing.files}
         contents = {name: data for name in names if (data := self._read_one(name)) is not None}
@@ -270,7 +273,7 @@ class Engine:
                     known = name in earlier and earlier[name].verdict == verdict.kind
                     since = earlier[name].since if known else now
                     if not known and verdict.kind not in UNTOLD:
-                        log.info("%a: %s", name, verdict.detail)
+                        log.info(logs.event("not-taken-in", file=name, verdict=verdict.kind, reason=verdict.detail))
                     content = file_name(data) if verdict.kind == "ok" else ""
                     self._store.set_looked(
                         [Looked(name, found[name].size, found[name].mtime_ns, verdict.kind, since, content)]
@@ -286,7 +289,7 @@ class Engine:
             head = self._folder.head(name)
             return self._folder.read(name) if has_magic(head or b"") or EXTENSION in name else head
         except OtpkeepError as error:
-            log.warning("%a is left alone: %s", name, error.message)
+            log.warning(logs.event("left-alone", file=name, reason=error.message))
             return None
 
     def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
@@ -335,6 +338,7 @@ class Engine:
         return len(waiting)
 
     def _publish_named(self, names: Sequence[str]) -> int:
+        self.progressed()
         self._lock.give_way()
         with self._lock:
             if not self.publishing:
@@ -348,7 +352,7 @@ class Engine:
         data = self._store.data(file.hash)
         self._own_writes.add(file.name)
         if self._folder.publish(file.name, data) is Published.TAKEN:
-            log.warning("%a held other bytes than its name stands for; they are replaced", file.name)
+            log.warning(logs.event("replaced", file=file.name, reason="it held other bytes than its name stands for"))
             self._folder.restore(file.name, data)
         self._unmarked.add(file.hash)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
+from otpkeep_daemon.outside import outside
 from otpkeep_protocol.errors import OtpkeepError
 
 _OURS = frozenset(
@@ -51,7 +53,7 @@ class External:
         with self._lock:
             if self._stopped:
                 return
-            self._process = self._begin(words)
+            self._process = self._begin(outside(words, os.environ, math.ceil(timeout_s)))
         try:
             self._process.communicate(text, timeout_s)
         except subprocess.TimeoutExpired as error:

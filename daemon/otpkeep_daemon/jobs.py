@@ -9,6 +9,7 @@ from typing import Any
 
 from otpkeep_daemon.config import Config
 from otpkeep_daemon.database import translated
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.scheduler import attempt, next_due
 from otpkeep_daemon.store import Store
@@ -149,7 +150,7 @@ class Timetable:
         try:
             self._record.ran(name, when, self._every(name), trouble)
         except OtpkeepError as error:
-            log.error("when %s ran is not written down: %s", name, error.message)
+            log.error(event("not-written-down", job=name, reason=error.message))
 
     def _every(self, name: str) -> float:
         return float(self.jobs[name].every_s(self._config()))

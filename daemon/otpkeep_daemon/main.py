@@ -8,17 +8,19 @@ import os
 import sys
 from collections.abc import Callable
 
-from otpkeep_daemon import device
+from otpkeep_daemon import device, logs
 from otpkeep_daemon.access import is_served, is_set_up
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
-from otpkeep_daemon.parts import Parts
+from otpkeep_daemon.logs import event
+from otpkeep_daemon.notify import Supervisor
+from otpkeep_daemon.parts import Parts, condition
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
 from otpkeep_daemon.signals import signals
-from otpkeep_protocol.errors import Busy, OtpkeepError, Refused
+from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError, Refused, WrongPassphrase
 
 if sys.platform != "win32":
     import resource
@@ -26,31 +28,58 @@ if sys.platform != "win32":
 log = logging.getLogger(__name__)
 
 
+class _Served(Busy):
+    """Another daemon serves here."""
+
+
+HOPELESS = 78
+"""The exit code for a supervisor where starting again can't help; systemd/otpkeep.service names it (EX_CONFIG)."""
+AGAIN = 75
+"""The exit code for a supervisor that shall start the daemon anew (EX_TEMPFAIL)."""
+_HOPELESS = (Malformed, Refused, WrongPassphrase, _Served)
+
+
 def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
-    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
+    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code.
+
+    What goes wrong before is raised for a person, and logged for a supervisor.
+    """
     gc.enable()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
     if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    supervisor = Supervisor(os.environ, os.getpid())
+    if supervisor.listens:
+        logs.begin(paths.log, os.environ)
+    try:
+        return _run(paths, passphrase, supervisor)
+    except OtpkeepError as error:
+        if not supervisor.listens:
+            raise
+        log.critical(event("not-started", reason=error.message, hint=error.hint))
+        return HOPELESS if isinstance(error, _HOPELESS) else 1
+
+
+def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervisor) -> int:
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
     settings = Settings(paths.config)
+    if not supervisor.listens:  # a person is told on the screen what is wrong before, and nothing is made then
+        logs.begin(paths.log, os.environ)
     if settings.trouble is not None:
-        log.error("settings that are in error count as not set: %s", settings.trouble.message)
+        log.error(event("settings-in-error", reason=settings.trouble.message))
     lock = wait_for_lock(paths.lock, "daemon", lambda: is_served(paths))
     if lock is None:
-        raise Busy(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
+        raise _Served(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
     service = open_service(paths, lock, pid=os.getpid(), settings=settings)
     try:
         if passphrase is not None:
             service.unlock(_keys(service, passphrase))
-        failure = _serve(service, paths, settings)
+        code = _serve(service, paths, settings, supervisor)
     finally:
         service.close()
-    log.info("stopped")
-    return 0 if failure is None else 1
+    log.info(event("stopped"))
+    return code
 
 
 def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
@@ -58,18 +87,23 @@ def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
     return device.unlock(service.store, device.open_slots(service.slot_files(), passphrase))
 
 
-def _serve(service: Service, paths: Paths, settings: Settings) -> BaseException | None:
-    """Have all parts run until a signal asks to stop, or the worker has failed; return that failure."""
+def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Supervisor) -> int:
+    """Have all parts run until a signal or one of them asks to stop. Return the exit code."""
     asked = signals()
-    parts = Parts(service, paths, settings, failed=asked.end)
+    parts = Parts(service, paths, settings, supervisor, failed=asked.end)
+    service.engine.progressed = supervisor.alive
     _clear_temporaries(service)
     _first_pass(service)
     with parts.running():
-        log.info("%s, process %d", "locked" if service.accounts is None else "ready", os.getpid())
+        supervisor.ready(condition(service))
+        log.info(event("ready", locked=service.accounts is None, process=os.getpid()))
         while asked.wait():
             parts.reload()
-        log.info("stopping")
-    return parts.worker.failure
+        supervisor.stopping()
+        log.info(event("stopping"))
+    if parts.shut_out:
+        return AGAIN
+    return 0 if parts.worker.failure is None else 1
 
 
 def _first_pass(service: Service) -> None:
@@ -77,7 +111,7 @@ def _first_pass(service: Service) -> None:
     try:
         service.engine.run()
     except OtpkeepError as trouble:
-        log.error("%s", trouble.message)
+        log.error(event("first-pass-failed", reason=trouble.message))
 
 
 def _clear_temporaries(service: Service) -> None:
@@ -85,4 +119,4 @@ def _clear_temporaries(service: Service) -> None:
     try:
         service.engine.clear_temporaries()
     except OtpkeepError as trouble:
-        log.warning("%s", trouble.message)
+        log.warning(event("temporaries-stay", reason=trouble.message))

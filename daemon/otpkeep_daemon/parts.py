@@ -9,6 +9,7 @@ socket ──request─▶ service
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,35 +17,62 @@ from pathlib import Path
 
 from otpkeep_daemon.file_watcher import FileWatcher
 from otpkeep_daemon.jobs import Job, Record, Timetable
+from otpkeep_daemon.logs import event, one_line
 from otpkeep_daemon.machine import look_at_clock
 from otpkeep_daemon.maintenance import Maintenance
+from otpkeep_daemon.notify import Supervisor
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.scheduler import Scheduler
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
 from otpkeep_daemon.teller import Teller
+from otpkeep_daemon.view import is_shut
 from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
 
 _CONFIG_QUIET_S = 0.05
+PASSES_IN_TIME = 3
+"""So many passes fit into the time after which the watchdog takes the daemon for dead, whatever the jobs do."""
+log = logging.getLogger(__name__)
+
+
+def condition(service: Service) -> str:
+    """Return how the daemon is, in a line for `systemctl status`."""
+    state = "locked, waits for `otpkeep unlock`" if service.accounts is None else "unlocked"
+    if not service.engine.publishing:
+        return f"{state}; backup is off"
+    if (trouble := service.engine.last.trouble) is not None:
+        return f"{state}; {one_line(trouble.message)}"
+    with service.lock:
+        waiting = len(service.engine.waiting())
+    return f"{state}; {waiting or 'no'} files wait to be published"
 
 
 class Parts:
     """Everything that runs beside the main thread."""
 
-    def __init__(self, service: Service, paths: Paths, settings: Settings, failed: Callable[[], None]) -> None:
+    def __init__(
+        self, service: Service, paths: Paths, settings: Settings, supervisor: Supervisor, failed: Callable[[], None]
+    ) -> None:
         """`failed` is called if the engine has failed for good."""
         self._service = service
         self._settings = settings
+        self._supervisor = supervisor
+        self._failed = failed
+        self.shut_out = False
+        """Whether the sandbox keeps the folder from the daemon, so that it must be started again in a new one."""
+        self._shut_before = is_shut(self._directory())
+        watchdog_s = supervisor.watchdog_s
         self.worker = Worker(
             service,
             lambda: settings.now.own_vault_delay_ms / 1000,
-            passed=lambda: None,
+            passed=self._passed,
             failed=failed,
+            at_least_every_s=None if watchdog_s is None else watchdog_s / PASSES_IN_TIME,
         )
-        directory, quiet_s = Path(os.fsdecode(service.store.need("folder"))), settings.now.debounce_ms / 1000
-        self._watcher = Watcher(directory, self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
+        quiet_s = settings.now.debounce_ms / 1000
+        self._watcher = Watcher(self._directory(), self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
         self._files = FileWatcher(service.watching.paths, self.worker.look_at_files, quiet_s)
         self._config_files = FileWatcher(lambda: _places(settings.path), self.reload, _CONFIG_QUIET_S)
         self._record = Record(service.store, service.lock)
@@ -62,6 +90,10 @@ class Parts:
         self._scheduler = Scheduler(self._run, timetable.due, timetable.periods, long)
         self._server = Server(service, paths.socket)
         self._connect()
+
+    def _directory(self) -> Path:
+        with self._service.lock:
+            return Path(os.fsdecode(self._service.store.need("folder")))
 
     def _connect(self) -> None:
         """Have the service tell the parts what happens in it."""
@@ -103,6 +135,14 @@ class Parts:
                 self._files.pace(quiet_s)
 
     # what the parts do for each other
+
+    def _passed(self) -> None:
+        if self._supervisor.listens and not self._shut_before and is_shut(self._directory()):
+            log.warning(event("shut-out", reason="the folder is another directory than the sandbox was made for"))
+            self.shut_out = True
+            self._failed()
+        self._supervisor.alive()
+        self._supervisor.status(condition(self._service))
 
     def _unlocked(self) -> None:
         self.worker.look_at_files()

@@ -73,6 +73,11 @@ class Paths:
         return self.data / "vault.aegis.json"
 
     @property
+    def log(self) -> Path:
+        """The daemon's log where there is no journal; older ones lie beside it."""
+        return self.data / "log" / "otpkeep.log"
+
+    @property
     def socket(self) -> Path:
         """The daemon's Unix socket."""
         return self.runtime / "control.sock"

@@ -14,6 +14,7 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from otpkeep_daemon.logs import event
 from otpkeep_protocol.errors import OtpkeepError
 
 _log = logging.getLogger(__name__)
@@ -35,10 +36,10 @@ def attempt(name: str, run: Callable[[], object]) -> OtpkeepError | None:
     try:
         run()
     except OtpkeepError as error:
-        _log.warning("the job %s was not done: %s", name, error.message)
+        _log.warning(event("job-failed", job=name, reason=error.message))
         return error
     except Exception as error:  # noqa: BLE001 - a defect in one job must not end the others, and is told
-        _log.error("the job %s failed: %s", name, type(error).__name__)
+        _log.error(event("job-failed", job=name, error=type(error).__name__))
         return OtpkeepError(f"a defect ({type(error).__name__})", _REPORT)
     return None
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from otpkeep_daemon.answering import Answering
 from otpkeep_daemon.conversation import SEND_S, Conversation, Stage
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.sockets import Door, open_door
 from otpkeep_protocol import control
@@ -128,7 +129,7 @@ class Server:
         except BlockingIOError:
             return  # it hung up again
         except OSError as error:
-            log.error("a command could not be served: %s", error.strerror)
+            log.error(event("not-served", reason=error.strerror))
             self._deaf_until = time.monotonic() + RETRY_S
             return
         if len(self._talks) >= self._most and (quiet := self._quietest()) is not None:
@@ -155,7 +156,7 @@ class Server:
         except OtpkeepError as error:
             talk.answer(control.encode_error(error), time.monotonic())
         except OSError as error:
-            log.debug("a command went away: %s", error.strerror or type(error).__name__)
+            log.debug(event("command-went-away", reason=error.strerror or type(error).__name__))
             talk.stage = Stage.GONE
         else:
             if request is not None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from otpkeep_daemon.config import Config, parse_config, read_text, salvaged
+from otpkeep_daemon.logs import event
 from otpkeep_protocol.errors import OtpkeepError
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,10 @@ class Settings:
         except OtpkeepError as error:
             self.trouble = error
             if error.message != told:
-                log.error("the settings stay as they were: %s", error.message)
+                log.error(event("settings-unchanged", reason=error.message))
         changed = [key for key, value in asdict(self.now).items() if value != getattr(before, key)]
         if changed:
-            log.info("other settings from now on: %s", ", ".join(changed))
+            log.info(event("settings-changed", keys=",".join(changed)))
         return bool(changed)
 
     def is_stale(self) -> bool:

@@ -20,6 +20,7 @@ from otpkeep_daemon.found import choose_vault, holds_vault, read_all
 from otpkeep_daemon.home import AROUND, READY, Home, open_home
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.loading import take_in, take_in_snapshots
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.readme import FOLDER_README
@@ -149,7 +150,7 @@ def _explain_settings(paths: Paths) -> None:
     try:
         create_template(paths.config)
     except OtpkeepError as trouble:
-        log.warning("%s", trouble.message)
+        log.warning(event("not-explained", reason=trouble.message))
 
 
 # keys

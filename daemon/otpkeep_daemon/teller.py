@@ -13,6 +13,7 @@ from typing import Any
 from otpkeep_daemon import desktop
 from otpkeep_daemon.alarms import ANY, GRAVE, Notice
 from otpkeep_daemon.external import External
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.rows import timestamp
 from otpkeep_protocol.errors import OtpkeepError
 
@@ -86,7 +87,7 @@ class Teller:
         try:
             self._notices.put_nowait((notice, document))
         except queue.Full:
-            log.error("%d alarms wait to be told, so that this one is in the log alone", WAITING)
+            log.error(event("alarm-only-here", waiting=WAITING))
 
     def problems(self) -> list[dict[str, str]]:
         """Return the problem that the command failed the last time, if it did."""
@@ -111,7 +112,7 @@ class Teller:
             self.trouble = (
                 error if isinstance(error, OtpkeepError) else OtpkeepError(error.strerror or "it can't be run")
             )
-            log.error("the command of on_problem failed: %s", self.trouble.message)
+            log.error(event("on-problem-failed", reason=self.trouble.message))
 
     def _show(self, notice: Notice) -> None:
         if not notice.raised or not desktop.is_installed():
@@ -120,7 +121,7 @@ class Teller:
             text = desktop.text_of(*words(notice), grave=notice.kind in GRAVE)
             self._external.run(desktop.WORDS, text, DESKTOP_S)
         except (OtpkeepError, OSError) as error:
-            log.info("no desktop notification: %s", error)
+            log.info(event("not-shown", reason=error))
 
 
 def _split(command: str) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from otpkeep_daemon.outside import outside
 from otpkeep_protocol.errors import Locked, Malformed, Refused
 
 FILE_VARIABLE = "OTPKEEP_PASSPHRASE_FILE"
@@ -71,7 +72,7 @@ def _from_command(command: str) -> str:
     """Run the person's command without a shell and return what it prints; its words are never repeated."""
     try:
         done = subprocess.run(
-            shlex.split(command) or [""],  # blank words name a program that does not exist
+            outside(shlex.split(command) or [""], os.environ, _COMMAND_TIMEOUT_S),  # blank words name no program
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

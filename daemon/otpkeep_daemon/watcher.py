@@ -23,6 +23,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from otpkeep_daemon import logs
 from otpkeep_daemon.debounce import Debounce
 from otpkeep_daemon.folder_faults import unwatched
 from otpkeep_protocol.errors import Unwatched
@@ -144,7 +145,7 @@ class Watcher:
             self._observer = self._started(debounce)
         except OSError as error:
             if self._trouble is None:
-                _log.warning("No hints about changes in %s: %s", self._directory, error.strerror)
+                _log.warning(logs.event("no-hints", directory=self._directory, reason=error.strerror))
             self._trouble = unwatched(self._directory, error)
             return
         self._trouble = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import OtpkeepError
 
@@ -29,8 +31,9 @@ class Worker:
         *,
         passed: Callable[[], None],
         failed: Callable[[], None],
+        at_least_every_s: float | None = None,
     ) -> None:
-        """`passed` is called after each pass, whatever it found.
+        """`passed` is called after each pass, whatever it found; passes are `at_least_every_s` apart, if that is given.
 
         `failed` is called if one fails in a way that nobody foresaw: then the daemon must stop, not pretend.
         """
@@ -39,10 +42,12 @@ class Worker:
         self._delay_s = delay_s
         self._passed = passed
         self._failed = failed
+        self._at_least_every_s = at_least_every_s
         self._wake = threading.Event()
         self._stopping = False
         self._look = True
         self._files = True
+        self._due = self._next_due()
         self._thread = threading.Thread(target=self._guarded, name="engine")
 
     def start(self) -> None:
@@ -74,15 +79,17 @@ class Worker:
         try:
             self._work()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the daemon must not live on without its engine
-            log.critical("the engine failed: %s", type(error).__name__)
+            log.critical(event("engine-failed", error=type(error).__name__))
             self.failure = error
             self._failed()
 
     def _work(self) -> None:
         first: float | None = None
         while not self._stopping:
-            woken = self._wake.wait(self._pause(first))
+            woken = self._wake.wait(self._longest(self._pause(first)))
             self._wake.clear()
+            if time.monotonic() >= self._due:
+                self._look = True
             if self._files:
                 self._files = False
                 self._files |= self._service.look_at_files()
@@ -90,12 +97,24 @@ class Worker:
                 self._look = False
                 self._pass()
                 self._passed()
+                self._due = self._next_due()
             if first is None:
                 first = time.monotonic()
             elif not woken or time.monotonic() - first >= LONGEST_S:
                 self._tidy()
                 first = None
         self._tidy()
+
+    def _next_due(self) -> float:
+        """Return when (monotonic, s) a pass must be made that nothing prompted."""
+        return math.inf if self._at_least_every_s is None else time.monotonic() + self._at_least_every_s
+
+    def _longest(self, pause: float | None) -> float | None:
+        """Return how long to wait (s), so that no pass comes too late."""
+        left = max(0.0, self._due - time.monotonic())
+        if pause is None:
+            return None if math.isinf(left) else left
+        return min(pause, left)
 
     def _pause(self, first: float | None) -> float | None:
         """Return how long to wait (s) for something to do; None where nothing is left to be done."""
@@ -110,7 +129,7 @@ class Worker:
         try:
             self._service.engine.settle()
         except OtpkeepError as error:
-            log.error("%s", error.message)
+            log.error(event("not-settled", reason=error.message))
 
     def _pass(self) -> None:
         engine = self._service.engine
@@ -118,11 +137,11 @@ class Worker:
         try:
             outcome = engine.run()
         except OtpkeepError as error:
-            log.error("%s", error.message)
+            log.error(event("pass-failed", reason=error.message))
             return
         if outcome.read or outcome.published:
-            log.info("read %d files, published %d", outcome.read, outcome.published)
+            log.info(event("pass", read=outcome.read, published=outcome.published))
         if outcome.trouble is not None and (before is None or before.message != outcome.trouble.message):
-            log.warning("%s", outcome.trouble.message)
+            log.warning(event(outcome.trouble.kind, reason=outcome.trouble.message))
         if outcome.trouble is None and before is not None:
-            log.info("the folder is back")
+            log.info(event("folder-back"))

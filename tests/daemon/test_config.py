@@ -112,5 +112,5 @@ def test_any_text_gives_settings_or_a_typed_error(text: str) -> None:
 def test_the_command_for_alarms_is_text_and_long_times_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('on_problem = "notify --now"\nsilent_after_s = 31536000\n')
     assert read_config(tmp_path / "config.toml") == Config(on_problem="notify --now", silent_after_s=31_536_000)
-    with pytest.raises(Malformed, match="line 1: on_problem must be text"):
+    with pytest.raises(Malformed, match="line 1: on_problem must be one line of text"):
         parse_config("on_problem = 1", "config.toml")

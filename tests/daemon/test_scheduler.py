@@ -102,7 +102,7 @@ def test_a_job_that_fails_is_reported_and_tried_again(caplog: pytest.LogCaptureF
     with running({"look": fail}, period=0.02) as (_, reports):
         troubles = [reports.get(timeout=SOON_S)[2] for _ in range(3)]
     assert [(error.message, error.hint) for error in troubles if error] == [("the disk is away", "plug it in")] * 3
-    assert "the job look was not done: the disk is away" in caplog.text
+    assert 'event=job-failed job=look reason="the disk is away"' in caplog.text
     assert "Traceback" not in caplog.text
 
 

@@ -202,7 +202,7 @@ def test_a_lost_hint_costs_at_most_the_timed_look(tmp_path: Path) -> None:
         eventually(lambda: [row["id"] for row in listed(beta)] == [account], "the edit arrives")
         os.kill(pid, signal.SIGTERM)
         _, said = traced.communicate(timeout=30)
-        assert b"No hints" in said
+        assert b"event=no-hints" in said
 
 
 def test_a_folder_that_was_exchanged_under_the_daemon_is_looked_at_again(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_commands_leave_no_complaint_in_the_log_of_the_daemon(device: Device) ->
         device.add(uri(1))
         listed(device)
     said = (device.home.parent / "alpha.log").read_text().splitlines()
-    assert not [line for line in said if "went away" in line or "WARNING" in line or "ERROR" in line]
+    assert not [line for line in said if "went-away" in line or "WARNING" in line or "ERROR" in line]
 
 
 def _connected(device: Device) -> socket.socket:

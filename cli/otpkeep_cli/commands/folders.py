@@ -12,7 +12,7 @@ import click
 from otpkeep_cli.params import FILE
 from otpkeep_cli.render.folders import folder_text, moved_text
 from otpkeep_cli.screen import Screen
-from otpkeep_cli.session import service
+from otpkeep_cli.session import service, service_reaching
 
 
 @click.command()
@@ -26,6 +26,6 @@ def folder(screen: Screen, directory: str | None) -> None:
         screen.answer(shown, lambda: folder_text(shown))
         return
     place = Path(directory).expanduser().absolute()
-    with service() as call:
+    with service_reaching(writable=[place]) as call:
         moved: Mapping[str, Any] = call("move", {"path": os.fsencode(place)})
     screen.done(moved, lambda: moved_text(moved))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from otpkeep_cli import params
 from otpkeep_cli.params import FILE
 from otpkeep_cli.render.watching import review_text, watch_text
 from otpkeep_cli.screen import Screen
-from otpkeep_cli.session import password_of_file, service
+from otpkeep_cli.session import password_of_file, service, service_reaching
 from otpkeep_cli.sources import STDIN, read_source
 from otpkeep_protocol.errors import Usage
 
@@ -38,7 +39,8 @@ def watch(screen: Screen, *, file: str | None, wanted: str | None, two_way: bool
         password = _password(file, wanted, passphrase_file)
         path = os.path.abspath(file)  # noqa: PTH100  # Path.absolute keeps ".."
         asked = {"path": path, "format": wanted, "two_way": two_way, "password": password}
-        with service() as call:
+        directories = [Path(path).parent] if two_way else []
+        with service_reaching(writable=directories, visible=[Path(path)]) as call:
             found = call("watch", asked)
     screen.answer(found["watched"], lambda: watch_text(found["watched"], found["added"], found["held"]))
 

@@ -1,0 +1,145 @@
+"""What a supervisor hears: a real datagram socket, as systemd's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from otpkeep_daemon.engine import BATCH
+from otpkeep_daemon.notify import Supervisor
+from otpkeep_daemon.own_vault import OwnVault
+from otpkeep_daemon.service import Service
+from otpkeep_daemon.worker import Worker
+from support_cli import Device as Program
+from support_system import eventually, killed_at_the_end, launch
+from support_vault import Device, deliver
+
+PID = 77
+
+
+@pytest.fixture
+def ear(tmp_path: Path) -> Iterator[socket.socket]:
+    """The socket of a supervisor."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(str(tmp_path / "notify"))
+        made.settimeout(30)
+        yield made
+
+
+def heard(ear: socket.socket) -> str:
+    return ear.recv(4096).decode()
+
+
+def test_starting_asks_for_time_and_working_feeds_the_watchdog(ear: socket.socket) -> None:
+    supervisor = Supervisor({"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "3000000"}, PID)
+    assert supervisor.watchdog_s == 3.0
+    supervisor.alive()
+    assert heard(ear) == "EXTEND_TIMEOUT_USEC=120000000"
+    supervisor.ready("unlocked")
+    assert heard(ear) == "READY=1\nSTATUS=unlocked"
+    supervisor.alive()
+    assert heard(ear) == "WATCHDOG=1"
+    # and: only another status is said
+    supervisor.status("unlocked")
+    supervisor.status("locked")
+    assert heard(ear) == "STATUS=locked"
+    supervisor.stopping()
+    assert heard(ear) == "STOPPING=1\nSTATUS=stopping"
+
+
+def test_an_abstract_socket_is_heard_too() -> None:
+    name = f"otpkeep-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(f"\0{name}")
+        ear.settimeout(30)
+        Supervisor({"NOTIFY_SOCKET": f"@{name}"}, PID).ready("x")
+        assert heard(ear) == "READY=1\nSTATUS=x"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "9", "WATCHDOG_PID": str(PID + 1)}],
+)
+def test_no_watchdog_is_fed_where_none_is_meant(ear: socket.socket, env: dict[str, str]) -> None:
+    supervisor = Supervisor(env | {"NOTIFY_SOCKET": ear.getsockname()}, PID)
+    assert supervisor.watchdog_s is None
+    supervisor.ready("x")
+    heard(ear)
+    supervisor.alive()
+    supervisor.stopping()
+    assert heard(ear).startswith("STOPPING")
+
+
+def test_without_a_supervisor_nothing_is_said_and_one_that_is_gone_harms_nobody(tmp_path: Path) -> None:
+    alone = Supervisor({"WATCHDOG_USEC": "9"}, PID)
+    assert (alone.listens, alone.watchdog_s) == (False, None)
+    alone.ready("x")
+    Supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}, PID).ready("x")
+
+
+def test_passes_are_made_in_time_though_nothing_prompts_them(laptop: Device) -> None:
+    own = OwnVault(laptop.path / "vault.aegis.json", laptop.random)
+    service = Service(laptop.store, laptop.folder, own, laptop.around, pid=os.getpid())
+    passes: list[float] = []
+    worker = Worker(
+        service,
+        lambda: 0.01,
+        passed=lambda: passes.append(time.monotonic()),
+        failed=lambda: passes.append(0),
+        at_least_every_s=0.05,
+    )
+    worker.start()
+    try:
+        eventually(lambda: len(passes) >= 4, "passes go on by themselves")
+    finally:
+        worker.stop()
+    assert worker.failure is None
+    assert min(after - before for before, after in pairwise(passes[1:])) >= 0.04
+
+
+def test_a_long_pass_tells_of_each_step(laptop: Device, phone: Device) -> None:
+    # given: many files to read
+    for number in range(3 * BATCH):
+        phone.add(f"konto{number}")
+    phone.engine.run()
+    deliver(phone, laptop)
+    # when: one pass reads them
+    steps: list[int] = []
+    laptop.engine.progressed = lambda: steps.append(laptop.store.event_count())
+    read = laptop.engine.run().read
+    # then: it told of its progress again and again, while it went on
+    assert read > 2 * BATCH
+    assert len(set(steps)) >= read // BATCH
+
+
+def test_a_daemon_feeds_the_watchdog_by_its_passes_and_says_when_it_ends(ear: socket.socket, tmp_path: Path) -> None:
+    device = Program(tmp_path / "alpha", tmp_path / "folder")
+    device.init()
+    with killed_at_the_end(launch(device, NOTIFY_SOCKET=ear.getsockname(), WATCHDOG_USEC="1500000")) as daemon:
+        said = [heard(ear)]
+        while "READY=1" not in said[-1]:
+            said.append(heard(ear))
+        assert set(said[:-1]) <= {"EXTEND_TIMEOUT_USEC=120000000"}
+        for _ in range(3):
+            assert heard(ear) == "WATCHDOG=1"
+        daemon.terminate()
+        eventually(lambda: heard(ear).startswith("STOPPING=1"), "it says that it ends")
+        assert daemon.wait(30) == 0
+
+
+def test_a_service_that_cannot_start_says_so_by_log_and_exit_code(ear: socket.socket, tmp_path: Path) -> None:
+    device = Program(tmp_path / "alpha", tmp_path / "folder")
+    device.init()
+    (device.home / "config.toml").write_text("look_every_s = 0\n")
+    done = device.run("daemon", "run", env={"NOTIFY_SOCKET": ear.getsockname()})
+    assert done.code == 78
+    assert done.err.startswith("CRITICAL event=not-started reason=")
+    assert not done.out
+    # and: a person is told as ever
+    assert device.run("daemon", "run").error["kind"] == "malformed"
