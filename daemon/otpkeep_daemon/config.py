@@ -11,6 +11,7 @@ from pathlib import Path
 
 from otpkeep_protocol.errors import Malformed
 
+MAY_BE_ZERO = frozenset({"lock_after_s"})
 MOST = 86_400
 LONGEST_S = 31_536_000
 QUARANTINE_S = 1_209_600
@@ -19,7 +20,7 @@ QUARANTINE_S = 1_209_600
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and their defaults; every value is a whole number from 1 to MOST, a quarantine to LONGEST_S."""
+    """The settings and their defaults; whole numbers from 1 (some 0) to MOST, a quarantine to LONGEST_S."""
 
     look_every_s: int = 60
     """Seconds between two looks at the folder that nothing prompted."""
@@ -31,6 +32,8 @@ class Config:
     """Seconds between two looks at whether there is something to compact."""
     quarantine_s: int = QUARANTINE_S
     """Seconds for which a file stays in the folder after another has taken its place: 14 days."""
+    lock_after_s: int = 0
+    """Seconds without a command that needs the keys after which the daemon forgets them; 0 is never."""
 
 
 def read_config(path: Path) -> Config:
@@ -61,9 +64,10 @@ def _check(key: str, value: object, place: str) -> None:
     if key not in defaults:
         raise Malformed(f"{place}: there is no setting {key!r}.", _suggestion(key, list(defaults)))
     most = LONGEST_S if key == "quarantine_s" else MOST
-    if type(value) is not int or not 1 <= value <= most:
+    least = 0 if key in MAY_BE_ZERO else 1
+    if type(value) is not int or not least <= value <= most:
         hint = f"Write for example: {key} = {defaults[key]}"
-        raise Malformed(f"{place}: {key} must be a whole number from 1 to {most}.", hint)
+        raise Malformed(f"{place}: {key} must be a whole number from {least} to {most}.", hint)
 
 
 def _suggestion(key: str, known: list[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import resource
 import signal
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
 from otpkeep_daemon.parts import Parts
 from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.secrecy import protect_memory
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
 from otpkeep_protocol.errors import Busy, OtpkeepError, Refused
@@ -26,12 +26,15 @@ SIGNALS = ENDING | {signal.SIGHUP}
 log = logging.getLogger(__name__)
 
 
-def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
-    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code."""
+def run(paths: Paths, *, given: Callable[[], str] | None, typed: Callable[[], str] | None) -> int:
+    """Run in the foreground until SIGTERM or SIGINT. Return the exit code.
+
+    The passphrase is `given` by what the environment names, or `typed` by a person if nothing is remembered.
+    """
     gc.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    protect_memory()
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
@@ -41,13 +44,22 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
         raise Busy(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
     service = open_service(paths, lock, pid=os.getpid(), settings=settings)
     try:
-        if passphrase is not None:
-            service.unlock(_keys(service, passphrase))
+        _unlock(service, given, typed)
         failure = _serve(service, paths, settings)
     finally:
         service.close()
     log.info("stopped")
     return 0 if failure is None else 1
+
+
+def _unlock(service: Service, given: Callable[[], str] | None, typed: Callable[[], str] | None) -> None:
+    """Unlock by the first source there is; by none of them the daemon starts locked, and says why."""
+    if given is not None:
+        service.unlock(_keys(service, given))
+    elif not service.unlock_by_itself() and typed is not None:
+        service.unlock(_keys(service, typed))
+    if service.accounts is None:
+        log.warning("locked: %s; what is saved here is published all the same", service.waits.message)
 
 
 def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:

@@ -26,6 +26,8 @@ from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
 from otpkeep_protocol.errors import OtpkeepError
 
+LOCK_LOOK_S = 60
+"""Seconds between two looks at whether to lock; a command that comes too late is refused all the same."""
 log = logging.getLogger(__name__)
 
 
@@ -99,6 +101,7 @@ class Parts:
         return {
             "look": Job(self._look, lambda config: config.look_every_s),
             "compact": Job(self._compact, lambda config: config.compact_every_s),
+            "auto-lock": Job(self._service.expire, lambda config: min(config.lock_after_s or LOCK_LOOK_S, LOCK_LOOK_S)),
         }
 
     def _periods(self) -> dict[str, float]:
@@ -111,10 +114,19 @@ class Parts:
             log.error("when %s ran is not written down: %s", name, error.message)
 
     def _look(self) -> None:
+        self._unlock_again()
         self._watcher.rearm()
         self._files.rearm()
         self.worker.look_at_files()
         self.worker.look()
+
+    def _unlock_again(self) -> None:
+        """Unlock where the keychain was not there yet when the daemon started: it opens when the person logs in."""
+        service = self._service
+        if service.accounts is not None or service.stays_locked or service.remembering.method != "keychain":
+            return
+        if service.unlock_by_itself():
+            self._unlocked()
 
     def _compact(self) -> None:
         if self._service.accounts is not None and self._service.engine.publishing:

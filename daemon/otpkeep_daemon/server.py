@@ -12,7 +12,7 @@ import socket
 import threading
 from pathlib import Path
 
-from otpkeep_daemon.calls import call
+from otpkeep_daemon.calls import ask
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.sockets import bind, discard, is_trusted, receive
 from otpkeep_protocol import control, keyring
@@ -105,7 +105,7 @@ class Server:
             _check_peer(peer)
             request = control.decode_request(receive(peer, control.REQUEST_LIMIT))
             ring = keyring.decode(request.keyring).without_seed() if request.keyring is not None else None
-            return control.encode_result(call(self._service, request.op, request.args, ring))
+            return control.encode_result(ask(self._service, request.op, request.args, ring))
         except OtpkeepError as error:
             return control.encode_error(error)
         except (OSError, EOFError):

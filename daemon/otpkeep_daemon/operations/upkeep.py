@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otpkeep_daemon import report
+from otpkeep_daemon.operations import locking
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
@@ -53,5 +54,8 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
         service.engine.check()
     status = Status(service.store, service.engine, service.own_vault, service.accounts, service.watched)
     row = status.row(pid=service.pid, now_ms=service.around.now(), jobs=service.jobs())
+    row["unlocks_by"] = service.remembering.method
+    if service.pid is not None and service.accounts is None:
+        row["problems"].append(locking.waiting(service))
     row["problems"] += service.more_problems()
     return row
