@@ -33,13 +33,44 @@ remember_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask whether a key file is really wanted.")
 
 
-def chosen(screen: Screen, method: str | None, data: Path, *, yes: bool) -> str:
-    """Return the method that is named, or that the person takes; without either "none". Usage if not confirmed."""
-    if method is None and ask.can_ask() and not screen.asked.json:
-        method = _take(data)
+def confirm(method: str | None, *, yes: bool) -> None:
+    """Return if a key file is really wanted, or another method; raises Usage if not, or if nobody can be asked."""
     if method == "file" and not yes:
         ask.confirm(FILE_WARNING, "--yes")
-    return method or "none"
+
+
+class Remember:
+    """Has a device that is being set up remember its keys by the method that was named, or that the person takes."""
+
+    def __init__(self, screen: Screen, method: str | None, data: Path, *, yes: bool) -> None:
+        """`data` is the directory of the store. Usage if a key file is not confirmed."""
+        confirm(method, yes=yes)
+        self._screen, self._method, self._data = screen, method, data
+
+    def ask(self) -> None:
+        """Have the person choose, if nothing was named and somebody is there."""
+        while self._method is None and ask.can_ask() and not self._screen.asked.json:
+            taken = _take(self._data)
+            if taken != "file" or ask.agrees(FILE_WARNING):
+                self._method = taken
+
+    def __call__(self, store: Store, keys: Keys) -> None:
+        """Remember the keys, and tell how that went: the device is set up by now, and nothing may fail."""
+        self.ask()
+        if self._method is None or self._method == "none":
+            return
+        from contextlib import nullcontext
+
+        from otpkeep_daemon.home import AROUND
+        from otpkeep_daemon.remembering import Remembering
+        from otpkeep_protocol.errors import OtpkeepError
+
+        try:
+            left = Remembering(store, self._data, AROUND, nullcontext()).choose(keys, self._method)
+        except OtpkeepError as trouble:
+            self._screen.note(f"The daemon will start locked: {trouble.message}. {trouble.hint}")
+            return
+        self._screen.note(left_text(self._method, left))
 
 
 def _take(data: Path) -> str:
@@ -54,27 +85,3 @@ def _take(data: Path) -> str:
             return possible[number - 1]
         write(sys.stderr, f"Type a number from 1 to {len(possible)}.")
     return default
-
-
-class Remember:
-    """Has a device that has just been set up remember its keys, and tells how that went: by then nothing may fail."""
-
-    def __init__(self, screen: Screen, method: str, data: Path) -> None:
-        self._screen, self._method, self._data = screen, method, data
-
-    def __call__(self, store: Store, keys: Keys) -> None:
-        """Remember the keys by the chosen method."""
-        if self._method == "none":
-            return
-        from contextlib import nullcontext
-
-        from otpkeep_daemon.home import AROUND
-        from otpkeep_daemon.remembering import Remembering
-        from otpkeep_protocol.errors import OtpkeepError
-
-        try:
-            left = Remembering(store, self._data, AROUND, nullcontext()).choose(keys, self._method)
-        except OtpkeepError as trouble:
-            self._screen.note(f"The daemon will start locked: {trouble.message}. {trouble.hint}")
-            return
-        self._screen.note(left_text(self._method, left))

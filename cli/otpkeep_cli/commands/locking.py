@@ -7,7 +7,7 @@ import click
 from otpkeep_cli.render.unlocking import left_text, locked_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import Call, places, service
-from otpkeep_cli.unlocking import chosen, remember_option, yes_option
+from otpkeep_cli.unlocking import confirm, remember_option, yes_option
 from otpkeep_protocol.errors import Refused, Usage
 
 
@@ -30,8 +30,7 @@ def unlock(screen: Screen, method: str | None, forget: bool, yes: bool) -> None:
     served = is_served(paths)
     if is_set_up(paths) and not served and method is None:
         raise Refused("No daemon is running here, so there is nothing to unlock.", "Start one: otpkeep daemon run")
-    if method is not None:
-        chosen(screen, method, paths.data, yes=yes)
+    confirm(method, yes=yes)
     with service() as call:
         result = call("unlock", {}) if served else {}
         if method is not None:
@@ -51,5 +50,5 @@ def _remember(screen: Screen, call: Call, method: str) -> None:
 def lock(screen: Screen) -> None:
     """Make the running daemon forget its key."""
     with service(keys=False) as call:
-        result = call("lock", {})
-    screen.done(result, lambda: locked_text(result["unlocks_by"]))
+        result, method = call("lock", {}), call("ping", {})["unlocks_by"]
+    screen.done(result, lambda: locked_text(method))

@@ -16,7 +16,7 @@ from otpkeep_cli.render.recovery import early_text, found_text, recover_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import new_passphrase, places
 from otpkeep_cli.sources import STDIN, read_text
-from otpkeep_cli.unlocking import Remember, chosen, remember_option, yes_option
+from otpkeep_cli.unlocking import Remember, remember_option, yes_option
 from otpkeep_protocol.errors import Locked
 
 
@@ -40,12 +40,9 @@ def recover(
 ) -> None:
     """Rebuild all accounts from a folder, on a new device."""
     from otpkeep_daemon import setup  # --help and usage errors need none of it
-    from otpkeep_daemon.home import check_fresh  # as above
 
     paths = places()
-    if ask.can_ask() and not screen.asked.json:
-        check_fresh(paths)
-    method = chosen(screen, method, paths.data, yes=yes)
+    remember = Remember(screen, method, paths.data, yes=yes)
     code = None if code_file is None else _code(code_file)
     quiet = screen.asked.quiet
     with progress_bar("Reading files", quiet=quiet) as reading, progress_bar("Rebuilding", quiet=quiet) as loading:
@@ -60,7 +57,7 @@ def recover(
             reading=reading,
             loading=loading,
             early=lambda count: screen.note(early_text(count)),
-            also=Remember(screen, method, paths.data),
+            also=remember,
             show=lambda found: None if screen.asked.json else screen.done(found, lambda: found_text(found)),
         )
     screen.answer(result, lambda: recover_text(result))

@@ -19,7 +19,7 @@ from otpkeep_cli.render.plain import plain
 from otpkeep_cli.render.table import pairs
 from otpkeep_cli.screen import Screen, write
 from otpkeep_cli.session import new_passphrase, places
-from otpkeep_cli.unlocking import Remember, chosen, remember_option, yes_option
+from otpkeep_cli.unlocking import Remember, remember_option, yes_option
 from otpkeep_protocol.errors import Usage
 
 if TYPE_CHECKING:
@@ -49,23 +49,28 @@ def init(screen: Screen, folder: str | None, device: str | None, method: str | N
     paths, clouds = places(), _clouds() if folder is None else []
     local = paths.data / "folder"
     place, asked = Path(folder).expanduser().absolute() if folder is not None else local, False
-    if ask.can_ask() and not screen.asked.json:
+    remember = Remember(screen, method, paths.data, yes=yes)
+    if folder is None and ask.can_ask() and not screen.asked.json:
         check_fresh(paths)
-        if folder is None:
-            place, asked = _choose(clouds, local), True
-    method = chosen(screen, method, paths.data, yes=yes)
+        place, asked = _choose(clouds, local), True
     result = setup.init(
         paths,
         folder=place,
         device=device or device_name(),
-        passphrase=lambda: check_own(new_passphrase()),
-        also=Remember(screen, method, paths.data),
+        passphrase=lambda: _secrets(remember),
+        also=remember,
     )
     screen.answer(result, lambda: _text(result))
     if place == local:
         screen.note(NOT_A_BACKUP)
     if not asked:
         screen.note(found_text(clouds))
+
+
+def _secrets(remember: Remember) -> str:
+    """Return the new passphrase. How to unlock is asked before: later, nothing may come before the code is shown."""
+    remember.ask()
+    return check_own(new_passphrase())
 
 
 def _clouds() -> list[Cloud]:

@@ -26,7 +26,7 @@ def unlock(service: Service, _args: Args) -> dict[str, Any]:
         raise Locked(f"otpkeep is locked: {service.waits.message}", "Give the passphrase.")
     service.stays_locked = False
     service.unlocked()
-    return {"locked": False, "unlocks_by": service.remembering.method}
+    return {"locked": False}
 
 
 def remember(service: Service, args: Args) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def lock(service: Service, _args: Args) -> dict[str, Any]:
     if service.pid is None:
         raise Refused("no daemon is running here, so nothing is unlocked", "There is nothing to do.")
     service.lock_because(Locked("`otpkeep lock` was run", UNLOCK))
-    return {"locked": True, "unlocks_by": service.remembering.method}
+    return {"locked": True}
 
 
 def waiting(service: Service) -> dict[str, str]:
@@ -59,5 +59,5 @@ def waiting(service: Service) -> dict[str, str]:
 
 
 def ping(service: Service, _args: Args) -> dict[str, Any]:
-    """Tell that somebody serves, and whether unlocked."""
-    return {"pid": service.pid, "locked": service.accounts is None}
+    """Tell that somebody serves, whether unlocked, and what unlocks it after a restart."""
+    return {"pid": service.pid, "locked": service.accounts is None, "unlocks_by": service.remembering.method}
