@@ -41,8 +41,9 @@ class Credential:
 
     def keep(self, key: str) -> None:
         """Encrypt the key, and see that the user manager can decrypt it. Locked, with the reason, if it can't."""
+        encrypt = ["systemd-creds", "encrypt", *_scope(), f"--name={NAME}", "-", "-"]
         _check_manager()
-        self._file.keep(_run(["systemd-creds", "encrypt", *_scope(), f"--name={NAME}", "-", "-"], key))
+        self._file.keep(_run(encrypt, key))
         try:
             opened = self._load()
         except Locked:
