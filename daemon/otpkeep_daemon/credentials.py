@@ -18,6 +18,8 @@ from otpkeep_protocol.errors import Locked
 
 NAME = "otpkeep-unlock"
 ANSWERS_WITHIN_S = 20.0
+WORDS = 200
+"""Characters of what a program says of its failure."""
 SCOPED = 256
 """The systemd from which users other than root can have credentials encrypted (systemd-creds --user)."""
 
@@ -101,18 +103,26 @@ def _scope() -> Sequence[str]:
 
 
 def _run(words: Sequence[str], text: str) -> str:
-    """Return what a program prints; `text` is its input. Locked, without a word of either, if it fails."""
+    """Return what a program prints; `text` is its input. Locked, with the reason that it gives, if it fails."""
     try:
         done = subprocess.run(
-            words, input=text, capture_output=True, timeout=ANSWERS_WITHIN_S, check=False, encoding="ascii"
+            words,
+            input=text,
+            capture_output=True,
+            timeout=ANSWERS_WITHIN_S,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
         )
     except subprocess.TimeoutExpired:
         raise Locked(f"{words[0]} did not end in time") from None
     except (OSError, UnicodeError) as error:
         raise Locked(f"{words[0]} can't be run ({type(error).__name__})") from None
     if done.returncode != 0:
-        raise Locked(f"{words[0]} failed with status {done.returncode}{_NO_CREDENTIAL.get(done.returncode, '')}")
+        said = done.stderr.strip().splitlines()
+        why = _NO_CREDENTIAL.get(done.returncode) or (said[-1][:WORDS] if said else "it did not say why")
+        raise Locked(f"{words[0]} failed: {why}")
     return done.stdout
 
 
-_NO_CREDENTIAL: Mapping[int, str] = {243: ": this machine can't decrypt the credential"}
+_NO_CREDENTIAL: Mapping[int, str] = {243: "this machine can't decrypt the credential"}

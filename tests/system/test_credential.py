@@ -18,7 +18,7 @@ KEEPER = """
 set -e
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /var/lib/systemd
+mount --bind "$MACHINE" /var/lib/systemd
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR" "$GROUP"
 echo $$ > "$GROUP/cgroup.procs"
@@ -68,8 +68,14 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     need("unshare", "nsenter", "systemd-creds", "systemd-run", "systemctl")
     need_root("make the namespaces of a systemd")
     group = f"/sys/fs/cgroup/otpkeep-credential-{os.getpid()}"
-    env = {"XDG_RUNTIME_DIR": "/run/user/0", "HOME": str(tmp_path / "home"), "GROUP": group}
+    env = {
+        "XDG_RUNTIME_DIR": "/run/user/0",
+        "HOME": str(tmp_path / "home"),
+        "GROUP": group,
+        "MACHINE": str(tmp_path / "machine"),
+    }
     (tmp_path / "home").mkdir()
+    (tmp_path / "machine").mkdir()
     unshare = ["unshare", "--mount", "--cgroup", "--pid", "--fork", "--mount-proc", "--kill-child"]
     with (tmp_path / "systemd.log").open("wb") as log:
         keeper = subprocess.Popen(
@@ -141,7 +147,7 @@ def test_where_a_credential_does_not_work_it_is_refused_with_the_reason(tmp_path
 def test_an_old_systemd_has_no_credentials_for_users_and_the_offer_says_so() -> None:
     need("systemd-creds")
     need_root("become another user")
-    version = int(subprocess.run(["systemd-creds", "--version"], capture_output=True, text=True).stdout.split()[1])
+    version = int(subprocess.check_output(["systemd-creds", "--version"], text=True).split()[1])
     if version >= 256:
         pytest.skip("this systemd has them")
     script = (

@@ -1,4 +1,4 @@
-"""A daemon that unlocks itself by the keychain: a real gnome-keyring, across reboots, locked, gone, and never asking."""
+"""A daemon that unlocks itself by the keychain: a real gnome-keyring, across reboots, locked, gone; no questions."""
 
 from __future__ import annotations
 
