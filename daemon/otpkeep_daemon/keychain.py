@@ -7,6 +7,7 @@ with a password of its own. KDE's wallet is reached as a Secret Service, which i
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SERVICE = "otpkeep"
 ANSWERS_WITHIN_S = 10.0
 T = TypeVar("T")
+_TURN = threading.Lock()
+"""Held while the keychain is asked: one that hangs must not gather threads that wait for it."""
 
 
 class Keychain:
@@ -65,7 +68,7 @@ def _ask(question: Callable[[KeyringBackend], T]) -> T:
     from keyring.errors import InitError, KeyringError, KeyringLocked  # only those who have chosen the keychain
 
     try:
-        return within(ANSWERS_WITHIN_S, lambda: question(_backend()))
+        return within(ANSWERS_WITHIN_S, lambda: _in_turn(question))
     except KeyringLocked:
         raise Locked("the keychain is locked") from None
     except (InitError, RuntimeError) as error:
@@ -75,6 +78,15 @@ def _ask(question: Callable[[KeyringBackend], T]) -> T:
     except (KeyringError, OSError) as error:
         # Without `from`, as above: what failed may have had the key among its arguments.
         raise Locked(f"the keychain failed ({type(error).__name__})") from None
+
+
+def _in_turn(question: Callable[[KeyringBackend], T]) -> T:
+    if not _TURN.acquire(timeout=ANSWERS_WITHIN_S):
+        raise TimeoutError
+    try:
+        return question(_backend())
+    finally:
+        _TURN.release()
 
 
 def _backend() -> KeyringBackend:

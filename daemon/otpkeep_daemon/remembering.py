@@ -43,10 +43,17 @@ KEY_SIZE = 32
 class Holder(Protocol):
     """A place for one key. Each method may raise Locked, with the reason; none ever asks a person."""
 
-    def why_not(self) -> str: ...  # noqa: D102
-    def keep(self, key: str) -> None: ...  # noqa: D102
-    def read(self) -> str: ...  # noqa: D102
-    def forget(self) -> None: ...  # noqa: D102
+    def why_not(self) -> str:
+        """Return why it can't be used here, "" if it can."""
+
+    def keep(self, key: str) -> None:
+        """Take the key."""
+
+    def read(self) -> str:
+        """Return the key."""
+
+    def forget(self) -> None:
+        """Remove the key, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import resource
 import sys
 
 PR_SET_DUMPABLE = 4
@@ -15,6 +14,10 @@ def protect_memory() -> bool:
 
     Root can still look, and so can whoever could before: a debugger that is attached already stays.
     """
+    if sys.platform == "win32":
+        return False
+    import resource  # Windows has none
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform != "linux":
         return False

@@ -13,7 +13,7 @@ EXPECTED = (
     "init recover add edit rm show list code log event diff undo restore import export watch unwatch review"
     " status verify backup compact folder devices unlock lock daemon"
 )
-HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass")
+HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass", "keyring")
 
 
 def _commands() -> dict[str, click.Command]:
