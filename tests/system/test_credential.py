@@ -97,6 +97,17 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
         keeper.kill()
         keeper.wait()
         keeper.stdout.close()
+        eventually(lambda: _removed(Path(group)), "all of its processes are gone")
+
+
+def _removed(group: Path) -> bool:
+    """Remove a cgroup and those in it; False while there are processes."""
+    try:
+        for place, _, _ in os.walk(group, topdown=False):
+            Path(place).rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_credential_unlocks_the_daemon_on_this_machine_and_leaves_it_locked_on_another(
