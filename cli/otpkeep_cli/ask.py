@@ -43,8 +43,13 @@ def confirm(warning: str, option: str) -> None:
     """Return if the person agrees; raises Usage if not, or if nobody can be asked and `option` wasn't given."""
     if not can_ask():
         raise Usage(warning, f"Say {option} if that is what you want.")
-    if line(f"{warning} Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if not agrees(warning):
         raise Usage("Not confirmed. Nothing was done.", f"Answer y, or say {option}.")
+
+
+def agrees(warning: str) -> bool:
+    """Say whether the person goes on after a warning."""
+    return line(f"{warning} Go on? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _has_terminal() -> bool:

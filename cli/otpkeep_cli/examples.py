@@ -58,7 +58,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "otpkeep config look_every_s 30",
         "otpkeep config --unset look_every_s",
     ),
-    "unlock": ("otpkeep unlock",),
+    "unlock": ("otpkeep unlock", "otpkeep unlock --remember keychain", "otpkeep unlock --forget"),
     "lock": ("otpkeep lock",),
     "daemon": ("otpkeep daemon run",),
     "daemon run": ("otpkeep daemon run",),

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from otpkeep_daemon.calls import call
+from otpkeep_daemon.calls import ask
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_protocol import control, keyring
@@ -67,7 +67,7 @@ def answer(service: Service, data: bytes) -> bytes:
     try:
         request = control.decode_request(data)
         ring = keyring.decode(request.keyring).without_seed() if request.keyring is not None else None
-        return control.encode_result(call(service, request.op, request.args, ring))
+        return control.encode_result(ask(service, request.op, request.args, ring))
     except OtpkeepError as error:
         return control.encode_error(error)
     except Exception as error:  # noqa: BLE001 - a bug in one request must reach its asker, and not stop the others

@@ -63,9 +63,20 @@ OPERATIONS: Mapping[str, Operation] = {
     "problems": Operation(upkeep.problems, needs_key=False),
     "slots": Operation(locking.slots, needs_key=False),
     "unlock": Operation(locking.unlock, needs_key=False),
-    "lock": Operation(locking.lock, needs_key=False),
+    "remember": Operation(locking.remember, needs_key=False, locks_itself=True),
+    "lock": Operation(locking.lock, needs_key=False, locks_itself=True),
     "ping": Operation(locking.ping, needs_key=False),
 }
+
+
+def ask(service: Service, op: str, args: Args, ring: Keyring | None = None) -> Any:
+    """Do what a command asks the daemon for: as `call`, but it counts as use, and what nobody used is locked before."""
+    service.expire()
+    operation = OPERATIONS.get(op)
+    if operation is None or not (operation.needs_key or operation.locks_itself):
+        return call(service, op, args, ring)
+    with service.idle.use():
+        return call(service, op, args, ring)
 
 
 def call(service: Service, op: str, args: Args, ring: Keyring | None = None) -> Any:
@@ -80,6 +91,8 @@ def call(service: Service, op: str, args: Args, ring: Keyring | None = None) -> 
             RESTART,
         )
     with translated("the store can't be read now; nothing was changed and nothing is lost"):
+        if op == "unlock" and ring is None and service.pid is not None:
+            service.unlock_by_itself()
         if operation.locks_itself and service.accounts is not None:
             return operation.run(service, args)
         return _call(service, operation, op, args, ring)

@@ -45,6 +45,9 @@ class Config:
     low_disk_mb: int = whole(
         200, 1, 1_000_000, "Free megabytes below which a disk is called almost full, or a tenth of it."
     )
+    lock_after_s: int = whole(
+        0, 0, YEAR_S, "Seconds without a command that needs the keys, after which they are forgotten; 0: never."
+    )
     on_problem: str = text("", "Command that each alarm is given to, as JSON on its standard input.")
 
 

@@ -37,6 +37,29 @@ def unlock(store: Store, ring: Keyring) -> Keys:
     return Keys(ring.without_seed(), author, secrets["salt_secret"], secrets["local_key"])
 
 
+def wrap_for_unlock(keys: Keys, key: bytes, random: bytes) -> bytes:
+    """Return everything that an unlocked device holds, wrapped under `key`. `random` is 32 fresh bytes."""
+    secrets = {
+        "keyring": keyring.encode(keys.keyring.without_seed()),
+        "seed": keys.author.seed,
+        "salt_secret": keys.salt_secret,
+        "local_key": keys.local_key,
+    }
+    return keyring.wrap(key, keyring.unlock_label(keys.keyring.vault), wire.encode(secrets), random)
+
+
+def unlock_remembered(store: Store, wrapped: bytes, key: bytes) -> Keys:
+    """Return the keys of this device out of what `wrap_for_unlock` made. NotAuthentic for another key or vault."""
+    nonce, certificate = store.need("nonce"), wire.decode(store.need("certificate"), SECRETS_LIMIT)
+    opened = keyring.unwrap(key, keyring.unlock_label(store.need("vault")), wrapped)
+    secrets = wire.decode(opened, keyring.KEYRING_LIMIT + SECRETS_LIMIT)
+    ring = keyring.decode(secrets["keyring"])
+    author = Author(secrets["seed"], nonce, certificate)
+    if author.device != store.need("device"):
+        raise NotAuthentic("these keys are of another device")
+    return Keys(ring, author, secrets["salt_secret"], secrets["local_key"])
+
+
 SLOT_LIMIT = 65_536
 
 

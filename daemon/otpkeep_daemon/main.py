@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sys
 from collections.abc import Callable
 
 from otpkeep_daemon import device, logs
@@ -17,13 +16,11 @@ from otpkeep_daemon.logs import event
 from otpkeep_daemon.notify import Supervisor
 from otpkeep_daemon.parts import Parts, condition
 from otpkeep_daemon.paths import Paths
+from otpkeep_daemon.secrecy import protect_memory
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
 from otpkeep_daemon.signals import signals
 from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError, Refused, WrongPassphrase
-
-if sys.platform != "win32":
-    import resource
 
 log = logging.getLogger(__name__)
 
@@ -37,21 +34,22 @@ HOPELESS = 78
 AGAIN = 75
 """The exit code for a supervisor that shall start the daemon anew (EX_TEMPFAIL)."""
 _HOPELESS = (Malformed, Refused, WrongPassphrase, _Served)
+Passphrase = Callable[[], str]
 
 
-def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
-    """Run in the foreground until SIGTERM or SIGINT. Without a passphrase it starts locked. Return the exit code.
+def run(paths: Paths, *, given: Passphrase | None, typed: Passphrase | None) -> int:
+    """Run in the foreground until SIGTERM or SIGINT. Return the exit code.
 
-    What goes wrong before is raised for a person, and logged for a supervisor.
+    The passphrase is `given` by what the environment names, or `typed` by a person if nothing is remembered. What goes
+    wrong before is raised for a person, and logged for a supervisor.
     """
     gc.enable()
-    if sys.platform != "win32":
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    protect_memory()
     supervisor = Supervisor(os.environ, os.getpid())
     if supervisor.listens:
         logs.begin(paths.log, os.environ)
     try:
-        return _run(paths, passphrase, supervisor)
+        return _run(paths, given, typed, supervisor)
     except OtpkeepError as error:
         if not supervisor.listens:
             raise
@@ -59,7 +57,7 @@ def run(paths: Paths, *, passphrase: Callable[[], str] | None) -> int:
         return HOPELESS if isinstance(error, _HOPELESS) else 1
 
 
-def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervisor) -> int:
+def _run(paths: Paths, given: Passphrase | None, typed: Passphrase | None, supervisor: Supervisor) -> int:
     if not is_set_up(paths):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     paths.prepare()
@@ -73,8 +71,7 @@ def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervi
         raise _Served(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
     service = open_service(paths, lock, pid=os.getpid(), settings=settings)
     try:
-        if passphrase is not None:
-            service.unlock(_keys(service, passphrase))
+        _unlock(service, given, typed)
         code = _serve(service, paths, settings, supervisor)
     finally:
         service.close()
@@ -82,7 +79,17 @@ def _run(paths: Paths, passphrase: Callable[[], str] | None, supervisor: Supervi
     return code
 
 
-def _keys(service: Service, passphrase: Callable[[], str]) -> Keys:
+def _unlock(service: Service, given: Passphrase | None, typed: Passphrase | None) -> None:
+    """Unlock by the first source there is; by none of them the daemon starts locked, and says why."""
+    if given is not None:
+        service.unlock(_keys(service, given))
+    elif not service.unlock_by_itself() and typed is not None:
+        service.unlock(_keys(service, typed))
+    if service.accounts is None:
+        log.warning(event("locked", reason=service.waits.message))
+
+
+def _keys(service: Service, passphrase: Passphrase) -> Keys:
     """Return the device's keys; the passphrase and the admin seed are gone with this call."""
     return device.unlock(service.store, device.open_slots(service.slot_files(), passphrase))
 

@@ -34,6 +34,8 @@ from otpkeep_daemon.worker import Worker
 _CONFIG_QUIET_S = 0.05
 PASSES_IN_TIME = 3
 """So many passes fit into the time after which the watchdog takes the daemon for dead, whatever the jobs do."""
+LOCK_LOOK_S = 60
+"""Seconds between two looks at whether to lock; a command that comes too late is refused all the same."""
 log = logging.getLogger(__name__)
 
 
@@ -162,7 +164,11 @@ class Parts:
     # jobs
 
     def _all_jobs(self) -> Mapping[str, Job]:
-        return {"look": Job(self._look, lambda config: config.look_every_s), **self._maintenance.jobs()}
+        return {
+            "look": Job(self._look, lambda config: config.look_every_s),
+            "auto-lock": Job(self._service.expire, lambda config: min(config.lock_after_s or LOCK_LOOK_S, LOCK_LOOK_S)),
+            **self._maintenance.jobs(),
+        }
 
     def _run(self, name: str) -> None:
         """Run a job, and look for alarms after one that may have found something."""
@@ -171,6 +177,7 @@ class Parts:
             self._scheduler.soon("alarms")
 
     def _look(self) -> None:
+        self._unlock_again()
         self.worker.look_at_files()
         self.worker.look()
         look_at_clock(self._service)
@@ -179,6 +186,14 @@ class Parts:
         self._config_files.rearm()
         if self._settings.is_stale():
             self.reload()
+
+    def _unlock_again(self) -> None:
+        """Unlock where the keychain was not there yet when the daemon started: it opens when the person logs in."""
+        service = self._service
+        if service.accounts is not None or service.stays_locked or service.remembering.method != "keychain":
+            return
+        if service.unlock_by_itself():
+            self._unlocked()
 
 
 def _places(config: Path) -> set[Path]:

@@ -6,6 +6,8 @@ never interleave inside an edit.
 
 from __future__ import annotations
 
+import gc
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,20 +18,26 @@ from otpkeep_daemon.clocks import Anchor
 from otpkeep_daemon.config import Config
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder, RealFolder
+from otpkeep_daemon.idle import Idle, is_due
 from otpkeep_daemon.keys import Keys, Surroundings
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.own_vault import OwnVault
+from otpkeep_daemon.remembering import METHODS, Remembering
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.reviewing import Reviewing
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watching import Watching
-from otpkeep_protocol.errors import Locked, Unwatched
+from otpkeep_protocol.errors import Locked, OtpkeepError, Unwatched
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name
 
+log = logging.getLogger(__name__)
+
 Args = Mapping[str, Any]
 """What an operation is asked with: plain values by name."""
+UNLOCK = "Run `otpkeep unlock`."
 
 
 class Service:
@@ -42,7 +50,8 @@ class Service:
 
     `clock` is where the wall clock stood at the last look at it; `machine` follows it.
 
-    `pid` is the daemon's process, None in a command that serves itself.
+    `pid` is the daemon's process, None in a command that serves itself. While it is locked, `waits` says why, and
+    `stays_locked` that only a person is to unlock it.
     """
 
     def __init__(
@@ -84,6 +93,10 @@ class Service:
         )
         self.watching = Watching(self.watched)
         self.reviewing = Reviewing(self.watched, self.watching)
+        self.remembering = Remembering(store, own_vault.path.parent, around, self.lock)
+        self.idle = Idle()
+        self.waits: OtpkeepError = Locked("nobody has unlocked it yet", UNLOCK)
+        self.stays_locked = False
 
     def move_to(self, folder: RealFolder) -> None:
         """Work with another folder from now on; the store names it already. Called under the lock."""
@@ -100,6 +113,19 @@ class Service:
                 replica = Replica(self.store, keys, self.around)
                 self.accounts = Accounts(replica)
                 self.engine.replica = replica
+            self.idle.begin()
+
+    def unlock_by_itself(self) -> bool:
+        """Unlock with what is remembered for that. Return whether it is unlocked now; if not, `waits` says why."""
+        try:
+            if self.accounts is None:
+                self.unlock(self.remembering.keys())
+                log.info(event("unlocked", by=METHODS[self.remembering.method]))
+        except OtpkeepError as reason:
+            self.waits = reason
+            _forget_frames(reason)
+            return False
+        return True
 
     def lock_keys(self) -> None:
         """Forget the keys and everything that they opened."""
@@ -107,6 +133,28 @@ class Service:
             self.accounts = None
             self.engine.replica = None
             self.watched.forget_keys()
+            last = self.engine.last
+            for trouble in (last.trouble, last.warning, self.store.trouble, *self.watched.troubles.values()):
+                _forget_frames(trouble)
+        gc.collect()  # the replica is in cycles, which would keep the keys until some later time
+
+    def lock_because(self, reason: Locked) -> None:
+        """Lock until a person unlocks, after the files that follow the vault are up to date."""
+        try:
+            if self.accounts is not None:
+                self.write_files()
+        except OtpkeepError as error:
+            log.warning(event("files-not-written", reason=error.message))
+        with self.lock:
+            self.waits, self.stays_locked = reason, True
+            self.lock_keys()
+        log.info(event("locked", reason=reason.message))
+
+    def expire(self) -> None:
+        """Lock if nobody has used the keys for as long as the settings say."""
+        after = self.config().lock_after_s if self.pid is not None else 0
+        if self.accounts is not None and is_due(after, self.idle.seconds):
+            self.lock_because(Locked(f"nobody used it for {after} seconds", UNLOCK))
 
     def slot_files(self) -> Iterator[bytes]:
         """Yield the slots that may open this vault; see `device.slot_files`."""
@@ -144,3 +192,10 @@ class Service:
         """Return the answer to an edit of one account, after its backup."""
         name = event_name(event.dot.writer, event.dot.seq) if event is not None else None
         return {"id": account.hex(), "event": name, "backed_up": self.back_up()}
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of what an error that is kept was raised from: the frames of its traceback would keep the keys."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

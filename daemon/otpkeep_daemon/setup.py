@@ -39,12 +39,19 @@ from otpkeep_protocol.statements import make_certificate, make_statement
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
+Also = Callable[[Store, Keys], None]
 
 
-def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str]) -> dict[str, Any]:
+def nothing_more(_store: Store, _keys: Keys) -> None:
+    """Do nothing with a device that has been set up."""
+
+
+def init(
+    paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], str], also: Also = nothing_more
+) -> dict[str, Any]:
     """Make a new vault and publish its first files. Return {vault, device, folder, recovery_code}.
 
-    The new passphrase is asked for once nothing else speaks against it.
+    The new passphrase is asked for once nothing else speaks against it. `also` is called at the end, when all is done.
 
     Refused if this device has a vault already, or the folder has.
     """
@@ -64,6 +71,7 @@ def init(paths: Paths, *, folder: Path, device: str, passphrase: Callable[[], st
         replica = Replica(home.store, keys, AROUND)
         replica.commit([_device_draft(keys, device), _slot_draft(ring, made, chosen, {})])
         _finish(home, paths, replica)
+        also(home.store, keys)
         return {
             "vault": ring.vault.hex(),
             "device": keys.author.device.hex(),
@@ -85,12 +93,14 @@ def recover(
     loading: Progress,
     early: Callable[[int], None],
     show: Callable[[Mapping[str, Any]], None],
+    also: Also = nothing_more,
 ) -> dict[str, Any]:
     """Rebuild a vault from a folder on this new device, by passphrase, or by recovery code and a new passphrase.
 
     `reading` and `loading` are told (files done, files in all). `early` gets the number of accounts as soon as a
     snapshot shows them, before their history is read; `show` gets what the folder holds
-    (`recovery_report.found`) before this device becomes one of the vault. WrongPassphrase leaves nothing behind.
+    (`recovery_report.found`) before this device becomes one of the vault; `also` is called at the end, as in `init`.
+    WrongPassphrase leaves nothing behind.
     """
     with open_home(paths, folder, create=False) as home:
         files, pending = read_all(home.folder, reading)
@@ -110,6 +120,7 @@ def recover(
             drafts.append(_renew_passphrase(home.store, replica, ring, files, new_passphrase()))
         replica.commit(drafts)
         backed_up = _finish(home, paths, replica)
+        also(home.store, keys)
         replaced = sha256(used) in replica.slot_hashes(superseded=True) - replica.slot_hashes()
         return recovered(home.store, Accounts(replica), there["waiting_for"]) | {
             "backed_up": backed_up,

@@ -110,6 +110,11 @@ def _is_epoch(value: Mapping[str, Any]) -> bool:
     )
 
 
+def unlock_label(vault: VaultId) -> bytes:
+    """Return the label under which a store wraps its keys with the key that the daemon unlocks itself with."""
+    return b"otpkeep/v1/unlock" + vault
+
+
 def wrap(key: bytes, label: bytes, plaintext: bytes, random: bytes) -> bytes:
     """Return `plaintext` sealed under `key` for one labelled use. `random` is 32 fresh random bytes.
 

@@ -13,7 +13,7 @@ EXPECTED = (
     "init recover add edit rm show list code log event diff undo restore import export watch unwatch review"
     " status doctor verify backup compact folder devices config unlock lock daemon service completion"
 )
-HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass", "tomlkit")
+HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass", "tomlkit", "keyring")
 
 
 def _commands() -> dict[str, click.Command]:

@@ -79,8 +79,14 @@ def env(device: Device) -> dict[str, str]:
     return environment(OTPKEEP_HOME=str(device.home))
 
 
+def begun(env: dict[str, str], device: Device) -> Terminal:
+    """Return an `init` whose question how to unlock was answered by Enter."""
+    init = Terminal(env, "init", "--folder", str(device.folder), DBUS_SESSION_BUS_ADDRESS="")
+    return init.expect("How shall the daemon unlock").expect("Number [").type("")
+
+
 def test_enter_takes_the_passphrase_that_was_made_and_it_opens_the_vault(device: Device, env: dict[str, str]) -> None:
-    init = Terminal(env, "init", "--folder", str(device.folder)).expect("Press Enter").type("")
+    init = begun(env, device).expect("Press Enter").type("")
     assert init.end() == 0
     made = re.search(r"    ((?:[a-z-]+ ){5}[a-z-]+)\r\n", init.seen)
     assert made is not None
@@ -90,7 +96,7 @@ def test_enter_takes_the_passphrase_that_was_made_and_it_opens_the_vault(device:
 
 
 def test_a_passphrase_of_ones_own_is_typed_twice_unseen_and_judged(device: Device, env: dict[str, str]) -> None:
-    init = Terminal(env, "init", "--folder", str(device.folder)).expect("Press Enter").type("o")
+    init = begun(env, device).expect("Press Enter").type("o")
     init.expect("Your own passphrase: ").type("short").expect("The same again: ").type("short")
     init.expect("fewer than 12 characters").expect("Press Enter").type("o")
     init.expect("Your own passphrase: ").type(OWN).expect("The same again: ").type(OWN)
@@ -179,7 +185,15 @@ class TestInitOffers:
         return path
 
     def test_the_chosen_cloud_folder_gets_a_subfolder(self, home: Path, env: dict[str, str]) -> None:
-        init = Terminal(env, "init").expect("Number: ").type("2").expect("Press Enter").type("")
+        init = (
+            Terminal(env, "init")
+            .expect("Number: ")
+            .type("2")
+            .expect("Number [")
+            .type("")
+            .expect("Press Enter")
+            .type("")
+        )
         assert init.end() == 0
         assert f"1  Dropbox: {home}/Dropbox/otpkeep" in init.seen
         assert f"found by personal in {home}/.dropbox/info.json" in init.seen
@@ -194,14 +208,15 @@ class TestInitOffers:
 
     def test_a_plain_local_folder_is_called_no_backup(self, home: Path, device: Device, env: dict[str, str]) -> None:
         init = Terminal(env, "init").expect("3  A plain local folder").expect("not a backup").expect("Number: ")
-        init.type("3").expect("Press Enter").type("").expect("not a backup")
+        init.type("3").expect("Number [").type("").expect("Press Enter").type("").expect("not a backup")
         assert init.end() == 0
         assert self.folder(env) == f"{device.home}/folder"
 
     def test_another_path_is_typed_and_slips_are_asked_again(self, home: Path, env: dict[str, str]) -> None:
         init = Terminal(env, "init").expect("4  Another path").expect("Number: ").type("5").expect("from 1 to 4")
         init.expect("Number: ").type("Dropbox").expect("from 1 to 4").expect("Number: ").type("4")
-        init.expect("Path of the folder: ").type("~/somewhere/else").expect("Press Enter").type("")
+        init.expect("Path of the folder: ").type("~/somewhere/else").expect("Number [").type("")
+        init.expect("Press Enter").type("")
         assert init.end() == 0
         assert self.folder(env) == f"{home}/somewhere/else"
 
@@ -246,5 +261,6 @@ def test_a_bar_counts_the_files_that_are_read_while_recovering_and_goes_away(dev
     impatient = CLAIM + "from otpkeep_cli import main, progress; progress._PATIENCE_S = -1.0; main.main()"
     words = [sys.executable, "-c", impatient]
     recover = Terminal(phone.env, "recover", str(device.folder), program=words, TERM="xterm")
-    recover.expect("Reading files").expect("This folder holds vault").expect("0 accounts give codes now")
+    recover.expect("Reading files").expect("This folder holds vault").expect("Number [").type("")
+    recover.expect("0 accounts give codes now")
     assert recover.end() == 0

@@ -22,13 +22,18 @@ def run_daemon(ctx: click.Context) -> None:
     from otpkeep_cli.session import places  # --help needs none of it
     from otpkeep_daemon import main  # as above
 
-    ctx.exit(main.run(places(), passphrase=_passphrase()))
+    ctx.exit(main.run(places(), given=_given(), typed=_typed()))
 
 
-def _passphrase() -> Callable[[], str] | None:
-    """Return how to get the passphrase: from a source that is set, or a prompt; None if there is neither."""
+def _given() -> Callable[[], str] | None:
+    """Return how to get the passphrase from what the environment names, None if it names nothing."""
     from otpkeep_daemon.unlock import COMMAND_VARIABLE, FILE_VARIABLE, passphrase_source  # as above
 
-    if not ask.can_ask() and not any(os.environ.get(name) for name in (FILE_VARIABLE, COMMAND_VARIABLE)):
+    if not any(os.environ.get(name) for name in (FILE_VARIABLE, COMMAND_VARIABLE)):
         return None
-    return lambda: passphrase_source(os.environ, ask.hidden, "Passphrase: ")
+    return lambda: passphrase_source(os.environ, None)
+
+
+def _typed() -> Callable[[], str] | None:
+    """Return how to ask for the passphrase, None if nobody is there."""
+    return (lambda: ask.hidden("Passphrase: ")) if ask.can_ask() else None

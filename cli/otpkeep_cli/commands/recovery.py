@@ -16,6 +16,7 @@ from otpkeep_cli.render.recovery import early_text, found_text, recover_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import new_passphrase, places
 from otpkeep_cli.sources import STDIN, read_text
+from otpkeep_cli.unlocking import Remember, remember_option, yes_option
 from otpkeep_protocol.errors import Locked
 
 
@@ -24,12 +25,24 @@ from otpkeep_protocol.errors import Locked
 @click.option("--device", metavar="NAME", type=params.reference, help="Name of this device (default: the host name).")
 @click.option("--vault", type=params.reference, help="Id of the vault, if the folder holds several.")
 @click.option("--code-file", type=FILE, help="Use the recovery code in this file; asks for a new passphrase.")
+@remember_option
+@yes_option
 @click.pass_obj
-def recover(screen: Screen, directory: str, device: str | None, vault: str | None, code_file: str | None) -> None:
+def recover(
+    screen: Screen,
+    *,
+    directory: str,
+    device: str | None,
+    vault: str | None,
+    code_file: str | None,
+    method: str | None,
+    yes: bool,
+) -> None:
     """Rebuild all accounts from a folder, on a new device."""
     from otpkeep_daemon import setup  # --help and usage errors need none of it
 
     paths = places()
+    remember = Remember(screen, method, paths.data, yes=yes)
     code = None if code_file is None else _code(code_file)
     quiet = screen.asked.quiet
     with progress_bar("Reading files", quiet=quiet) as reading, progress_bar("Rebuilding", quiet=quiet) as loading:
@@ -44,6 +57,7 @@ def recover(screen: Screen, directory: str, device: str | None, vault: str | Non
             reading=reading,
             loading=loading,
             early=lambda count: screen.note(early_text(count)),
+            also=remember,
             show=lambda found: None if screen.asked.json else screen.done(found, lambda: found_text(found)),
         )
     screen.answer(result, lambda: recover_text(result))

@@ -19,6 +19,7 @@ from otpkeep_cli.render.plain import plain
 from otpkeep_cli.render.table import pairs
 from otpkeep_cli.screen import Screen, write
 from otpkeep_cli.session import new_passphrase, places
+from otpkeep_cli.unlocking import Remember, remember_option, yes_option
 from otpkeep_protocol.errors import Usage
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ _CODE_ADVICE = (
 @click.command()
 @click.option("--folder", type=FILE, help="Folder that a cloud client carries (default: asks, or a plain local one).")
 @click.option("--device", metavar="NAME", type=params.reference, help="Name of this device (default: the host name).")
+@remember_option
+@yes_option
 @click.pass_obj
-def init(screen: Screen, folder: str | None, device: str | None) -> None:
+def init(screen: Screen, folder: str | None, device: str | None, method: str | None, yes: bool) -> None:
     """Make a new vault in a folder; this is its first device."""
     from otpkeep_daemon import setup  # --help and usage errors need none of it
     from otpkeep_daemon.home import check_fresh  # as above
@@ -46,17 +49,28 @@ def init(screen: Screen, folder: str | None, device: str | None) -> None:
     paths, clouds = places(), _clouds() if folder is None else []
     local = paths.data / "folder"
     place, asked = Path(folder).expanduser().absolute() if folder is not None else local, False
+    remember = Remember(screen, method, paths.data, yes=yes)
     if folder is None and ask.can_ask() and not screen.asked.json:
         check_fresh(paths)
         place, asked = _choose(clouds, local), True
     result = setup.init(
-        paths, folder=place, device=device or device_name(), passphrase=lambda: check_own(new_passphrase())
+        paths,
+        folder=place,
+        device=device or device_name(),
+        passphrase=lambda: _secrets(remember),
+        also=remember,
     )
     screen.answer(result, lambda: _text(result))
     if place == local:
         screen.note(NOT_A_BACKUP)
     if not asked:
         screen.note(found_text(clouds))
+
+
+def _secrets(remember: Remember) -> str:
+    """Return the new passphrase. How to unlock is asked before: later, nothing may come before the code is shown."""
+    remember.ask()
+    return check_own(new_passphrase())
 
 
 def _clouds() -> list[Cloud]:

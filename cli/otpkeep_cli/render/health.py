@@ -7,6 +7,7 @@ from typing import Any
 
 from otpkeep_cli.render.plain import counted, plain, short
 from otpkeep_cli.render.table import pairs, table
+from otpkeep_cli.render.unlocking import WORDS
 
 _NEEDS_KEY = "known with the passphrase only"
 
@@ -32,6 +33,7 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
                 ("Verified", _verified(found.get("verified"))),
                 ("Own vault file", plain((found.get("own_vault") or {}).get("path") or "")),
                 ("Daemon", _daemon(daemon)),
+                ("Unlocks", WORDS.get(found.get("unlocks_by") or "", "")),
             ]
         )
     )

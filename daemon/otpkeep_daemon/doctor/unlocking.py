@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from otpkeep_daemon.doctor.machine import Daemon, Machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError
-
-TRIES: Mapping[str, Callable[[Path], str]] = {}
-"""Way of unlocking -> what tries it for real beside a store in that directory, and returns why it can't be used, or "".
-
-None of them may ask a person, or change what is remembered.
-"""
+from otpkeep_daemon.remembering import NONE, offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +22,10 @@ def unlocking(machine: Machine) -> Unlocking:
     if not isinstance(machine.daemon, Daemon):
         raise NotHereError
     method = machine.daemon.status.get("unlocks_by")
-    if not isinstance(method, str) or method not in TRIES:
+    if method in (None, NONE):
         raise NotHereError
-    return Unlocking(method, TRIES[method](machine.paths.data))
+    (offer,) = [offer for offer in offers(machine.paths.data) if offer.method == method]
+    return Unlocking(offer.method, offer.why_not)
 
 
 def judge_unlocking(facts: Unlocking) -> list[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from otpkeep_daemon import machine, report, verified
 from otpkeep_daemon.free_space import disk_problems
+from otpkeep_daemon.operations import locking
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
@@ -84,15 +85,26 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
         silent_s=service.config().silent_after_s,
         jobs=service.jobs(),
     )
+    row["unlocks_by"] = service.remembering.method
     more = disk_problems(places(service), service.config().low_disk_mb) if service.pid is None else []
-    row["problems"] = [*machine.problems(service), *row["problems"], *more, *service.more_problems()]
+    row["problems"] = [
+        *machine.problems(service),
+        *row["problems"],
+        *_waiting(service),
+        *more,
+        *service.more_problems(),
+    ]
     return row
 
 
 def problems(service: Service, _args: Args) -> list[dict[str, str]]:
     """Return what `status` says is wrong, without all the rest."""
     found = _status(service).problems(service.around.now(), service.config().silent_after_s)
-    return [*machine.problems(service), *found, *service.more_problems()]
+    return [*machine.problems(service), *found, *_waiting(service), *service.more_problems()]
+
+
+def _waiting(service: Service) -> list[dict[str, str]]:
+    return [locking.waiting(service)] if service.pid is not None and service.accounts is None else []
 
 
 def places(service: Service) -> dict[str, Path]:
