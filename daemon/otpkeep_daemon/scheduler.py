@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
@@ -62,6 +63,9 @@ class Scheduler:
         self._due = due
         self._periods = periods
         self._long = long
+        self._ended = threading.Condition()
+        self._running = 0
+        self._stopping = False
         self._scheduler = _WakefulScheduler(
             timezone=datetime.UTC,
             jobstores={"default": _ClockProofStore()},
@@ -84,8 +88,16 @@ class Scheduler:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Begin no further job, and wait for the one that runs. Not to be called from a job."""
-        self._scheduler.shutdown(wait=True)
+        """Begin no further job, and wait for those that run. Not to be called from a job.
+
+        APScheduler would wait under the very lock that a job needs to have its next time changed.
+        """
+        with self._ended:
+            self._stopping = True
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        with self._ended:
+            self._ended.wait_for(lambda: self._running == 0)
 
     def upcoming(self) -> dict[str, float]:
         """Return when each job runs next, in seconds since 1970."""
@@ -110,8 +122,17 @@ class Scheduler:
             self._scheduler.modify_job(name, **changes)
 
     def _run_job(self, name: str) -> None:
-        self._run(name)
-        self._plan(name)
+        with self._ended:
+            if self._stopping:
+                return
+            self._running += 1
+        try:
+            self._run(name)
+            self._plan(name)
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify_all()
 
 
 def _moment(seconds: float) -> datetime.datetime:

@@ -139,6 +139,30 @@ def test_jobs_run_one_at_a_time_and_stopping_waits_for_the_one_that_runs() -> No
     assert [entry.split()[1] for entry in order] == ["begins", "ends", "begins", "ends"]
 
 
+def test_a_job_that_ends_while_the_scheduler_stops_keeps_nobody_waiting() -> None:
+    # given two jobs that are due, one of which runs until we let it end
+    begun, may_end = threading.Semaphore(0), threading.Event()
+
+    def job() -> None:
+        begun.release()
+        assert may_end.wait(SOON_S)
+
+    with running({"a": job, "b": job}) as (scheduler, reports):
+        assert begun.acquire(timeout=SOON_S)
+
+        # when somebody stops, and the job ends only then
+        stopping = threading.Thread(target=scheduler.stop, daemon=True)
+        stopping.start()
+        eventually(lambda: not scheduler.upcoming(), "the scheduler has begun to stop")
+        assert stopping.is_alive()
+        may_end.set()
+        stopping.join(SOON_S)
+
+        # then both end, and the other job never begins
+        assert not stopping.is_alive()
+        assert reports.qsize() == 1
+
+
 def test_a_long_job_keeps_no_other_waiting() -> None:
     may_end = threading.Event()
     with running({"verify": lambda: may_end.wait(SOON_S), "look": nothing}, long={"verify"}) as (_, reports):
