@@ -217,3 +217,21 @@ def test_a_new_device_is_shown_for_a_week(world: World, tmp_path: Path) -> None:
     day.sleep(7 * 24)
 
     assert day.kinds() == []
+
+
+def test_what_only_the_keys_show_is_not_told_as_over_because_it_is_locked(world: World, tmp_path: Path) -> None:
+    # given an alarm that is found with the keys
+    day = Day(world, tmp_path, silent_after_s=3 * 3600, stale_after_s=10**7)
+    day.join(world, "phone")
+    day.until(3.1)
+    assert ("03:00", "raised", "silent") in day.seen.notices
+
+    # when it is locked for hours, and unlocked again
+    keys = day.service.open.replica.keys
+    day.service.lock_keys()
+    day.until(8)
+    day.service.unlock(keys)
+    day.until(9)
+
+    # then nothing is over, and nothing is told again
+    assert [notice for notice in day.seen.notices if notice[2] == "silent"] == [("03:00", "raised", "silent")]
