@@ -17,7 +17,7 @@ from otpkeep_daemon.jobs import Job, Postponed
 from otpkeep_daemon.operations import upkeep
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.verified import last_verified
-from otpkeep_protocol.errors import Unreachable
+from otpkeep_protocol.errors import Locked, Unreachable
 
 BEAT_EVERY_S = 3_600.0
 """How often the daemon looks whether a beat is due; it is at most daily."""
@@ -85,7 +85,7 @@ class Maintenance:
         if service.store.trouble is not None or service.engine.last.trouble is not None:
             raise Postponed("store or folder can't be used now, which `status` tells by itself")
         if service.accounts is not None and service.engine.publishing and self._deletes():
-            with _while_reachable("compacted"):
+            with _while_possible("compacted"):
                 call(self._service, "compact", {"all": False, "dry_run": False})
 
     def _verify_every_s(self, config: Config) -> float:
@@ -95,7 +95,7 @@ class Maintenance:
 
     def _verify(self) -> None:
         depth = "names" if self._service.accounts is None else "content"
-        with _while_reachable("verified"):
+        with _while_possible("verified"):
             upkeep.verification(self._service, depth, self._step)
 
     def _step(self) -> None:
@@ -110,9 +110,11 @@ class Maintenance:
 
 
 @contextlib.contextmanager
-def _while_reachable(done: str) -> Iterator[None]:
-    """Postpone a job that finds the folder away: that is a problem of its own, and no failure of the job."""
+def _while_possible(done: str) -> Iterator[None]:
+    """Postpone a job that finds the folder away, or the keys: that is told by itself, and no failure of the job."""
     try:
         yield
     except Unreachable as error:
         raise Postponed(f"the folder can't be reached, so that it can't be {done} now", error.hint) from error
+    except Locked as error:
+        raise Postponed(f"it was locked while it was {done}", error.hint) from None

@@ -95,12 +95,16 @@ class Server:
                     self._woken.recv(4096)
                 else:
                     self._accept(self._door)
-            for talk, answer in self._answering.answered():
-                talk.answer(answer, time.monotonic())
-                self._advance(talk)
+            self._take_answers()
             for talk in [talk for talk in self._talks if talk.until <= time.monotonic()]:
                 self._drop(talk)
         self._close(self._door)
+
+    def _take_answers(self) -> None:
+        """Send what has been answered. Nothing of it stays here once it is sent: there may be secrets in it."""
+        for talk, answer in self._answering.answered():
+            talk.answer(answer, time.monotonic())
+            self._advance(talk)
 
     def _owes(self) -> bool:
         owing = any(talk.stage in (Stage.RUNNING, Stage.ANSWERING) for talk in self._talks)
