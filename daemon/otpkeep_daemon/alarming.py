@@ -10,6 +10,7 @@ from typing import Any
 from otpkeep_daemon.alarm_memory import AlarmMemory
 from otpkeep_daemon.alarms import GRAVE, KEYED, Notice, Problem, Told, decide, patience
 from otpkeep_daemon.config import Config
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.teller import facts, words
@@ -18,6 +19,7 @@ from otpkeep_protocol.errors import OtpkeepError, Unreachable
 Row = Mapping[str, str]
 Tell = Callable[[Notice, Mapping[str, Any]], None]
 log = logging.getLogger(__name__)
+_UNREADABLE = "the store can't be read now; nothing is lost"
 
 
 class Alarms:
@@ -72,7 +74,7 @@ class Alarms:
         engine = self._service.engine
         trouble = engine.last.trouble
         try:
-            with self._service.lock:
+            with self._service.lock, translated(_UNREADABLE):
                 waiting = [file.name for file in engine.waiting()] if engine.publishing else []
         except OtpkeepError as error:
             log.error(event("outbox-unread", reason=error.message))
@@ -112,7 +114,7 @@ class Alarms:
     def _ids(self) -> tuple[str, str]:
         """Return the ids of device and vault in hex, "" if the store can't be read."""
         try:
-            with self._service.lock:
+            with self._service.lock, translated(_UNREADABLE):
                 return self._service.store.need("device").hex(), self._service.store.need("vault").hex()
         except OtpkeepError:
             return "", ""

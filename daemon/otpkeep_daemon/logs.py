@@ -114,7 +114,7 @@ def begin(file: Path, env: Mapping[str, str]) -> None:
         handlers += _rotating(file)
     logging.basicConfig(level=logging.INFO, handlers=handlers)
     logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a job which runs is not begun again is no news
 
 
 def _rotating(path: Path) -> list[logging.Handler]:

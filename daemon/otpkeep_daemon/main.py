@@ -105,12 +105,12 @@ def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Super
         supervisor.ready(condition(service))
         log.info(event("ready", locked=service.accounts is None, process=os.getpid()))
         while asked.wait():
-            parts.reload()
+            parts.take_up()
         supervisor.stopping()
         log.info(event("stopping"))
     if parts.shut_out:
         return AGAIN
-    return 0 if parts.worker.failure is None else 1
+    return 0 if parts.failure is None else 1
 
 
 def _first_pass(service: Service) -> None:

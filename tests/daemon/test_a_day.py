@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from otpkeep_daemon.parts import condition
 from support_day import Day, Disk
 from support_vault import World, memory_directory, new_world
 
@@ -235,3 +237,15 @@ def test_what_only_the_keys_show_is_not_told_as_over_because_it_is_locked(world:
 
     # then nothing is over, and nothing is told again
     assert [notice for notice in day.seen.notices if notice[2] == "silent"] == [("03:00", "raised", "silent")]
+
+
+def test_a_store_that_can_t_be_read_is_an_alarm_itself(world: World, tmp_path: Path) -> None:
+    day = Day(world, tmp_path)
+    day.until(0.1)
+    # when: SQLite denies every read, as it does of a damaged file
+    day.service.store._db.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    day.until(0.5)
+    # then: people are told, once
+    assert [(state, kind) for _, state, kind in day.seen.notices] == [("raised", "integrity")]
+    # and: the line for systemd says so, and does not end the engine's thread
+    assert "the store" in condition(day.service)
