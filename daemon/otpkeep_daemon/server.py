@@ -83,7 +83,7 @@ class Server:
 
     def _wake(self) -> None:
         # so full of wake-ups that one more changes nothing; or over, and a late answer reaches nobody
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
     def _run(self) -> None:
@@ -206,7 +206,7 @@ class Server:
 
     def _close(self, door: Door) -> None:
         self._answering.stop()
-        for end in (*(talk.peer for talk in self._talks), self._woken):
+        for end in (*(talk.peer for talk in self._talks), self._woken, self._waker):
             end.close()
         self._selector.close()
         door.close()

@@ -211,7 +211,7 @@ def test_a_socket_whose_thread_dies_ends_the_daemon_rather_than_leave_commands_w
     server = Server(serve(laptop, locked=False), tmp_path / "control.sock", ended.set)
     server.start()
     # when: the system takes away what it waits with
-    os.close(server._selector.fileno())  # type: ignore[attr-defined]
+    server._selector.close()
     server._wake()
     connect_to(tmp_path / "control.sock")
     # then
