@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -120,14 +121,24 @@ def begin(file: Path, env: Mapping[str, str]) -> None:
 def _rotating(path: Path) -> list[logging.Handler]:
     from logging.handlers import RotatingFileHandler  # only a daemon outside of systemd needs it
 
+    class Private(RotatingFileHandler):
+        """Makes each new file 0600, the one after a rotation as well."""
+
+        def _open(self) -> TextIOWrapper:
+            return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_private)  # noqa: PTH123
+
     if not path.parent.parent.is_dir():
         return []
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.touch(mode=0o600)
-        handler = RotatingFileHandler(path, maxBytes=LIMIT_BYTES, backupCount=KEPT, encoding="ascii")
+        handler = Private(path, maxBytes=LIMIT_BYTES, backupCount=KEPT, encoding="ascii")
     except OSError as error:
         print(f"WARNING {event('no-log-file', path=path, reason=error.strerror)}", file=sys.stderr)  # noqa: T201
         return []
     handler.setFormatter(FileLines())
     return [handler]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
