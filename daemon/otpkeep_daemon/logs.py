@@ -125,7 +125,8 @@ def _rotating(path: Path) -> list[logging.Handler]:
         """Makes each new file 0600, the one after a rotation as well."""
 
         def _open(self) -> TextIOWrapper:
-            return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_private)  # noqa: PTH123
+            descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+            return os.fdopen(descriptor, "a", encoding="ascii")
 
     if not path.parent.parent.is_dir():
         return []
@@ -138,7 +139,3 @@ def _rotating(path: Path) -> list[logging.Handler]:
         return []
     handler.setFormatter(FileLines())
     return [handler]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
