@@ -49,9 +49,12 @@ class Status:
         self._own_vault = own_vault
         self._accounts = accounts
 
-    def problems(self, now_ms: int, silent_s: int) -> list[dict[str, str]]:
-        """Return what is wrong, each with what to do; devices not heard of for `silent_s` are."""
-        found = problems(self._store, self._engine, self._accounts, now_ms)
+    def problems(self, now_ms: int, silent_s: int, *, labels: bool = True) -> list[dict[str, str]]:
+        """Return what is wrong, each with what to do; devices not heard of for `silent_s` are.
+
+        Without `labels` devices are named by their ids: a label is nothing for a log.
+        """
+        found = problems(self._store, self._engine, self._accounts, now_ms, labels=labels)
         found += device_problems(self._store, self._accounts, now_ms, silent_s)
         return found + verify_problems(self._store) + watched_problems(self._watched)
 
@@ -231,15 +234,18 @@ def waiting_for(accounts: Accounts) -> list[dict[str, Any]]:
     return [{"device": names.of_writer(writer), "events": count} for writer, count in sorted(missing.items())]
 
 
-def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: int) -> list[dict[str, str]]:
-    """Return what is wrong, each with what to do."""
+def problems(
+    store: Store, engine: Engine, accounts: Accounts | None, now_ms: int, *, labels: bool
+) -> list[dict[str, str]]:
+    """Return what is wrong, each with what to do; devices by their labels or by their ids."""
     found = []
     trouble = engine.last.trouble
     if trouble is not None and not isinstance(trouble, StoreUnwritable):
         found.append(_problem(trouble.kind, trouble.message, trouble.hint, "folder"))
     found += _folder_problems(store, engine, now_ms)
     if accounts is not None:
-        found += _vault_problems(store, accounts, now_ms)
+        names = accounts.names() if labels else Names(State(), store.writers())
+        found += _vault_problems(store, accounts, names, now_ms)
     return found
 
 
@@ -276,11 +282,11 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[str, str]]:
-    chains, names = accounts.replica.chains, accounts.names()
+def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int) -> list[dict[str, str]]:
+    chains = accounts.replica.chains
     found = [
-        _problem("gap", f"waiting for {row['events']} events of {row['device']}", _GAP, row["device"])
-        for row in waiting_for(accounts)
+        _problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
+        for writer, count in sorted(chains.missing().items())
     ]
     for writer in chains.forks:
         message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
