@@ -67,7 +67,6 @@ class Scheduler:
         self._running: set[str] = set()
         self._asked: set[str] = set()
         self._stopping = False
-        logging.getLogger("apscheduler.scheduler").addFilter(_is_news)
         self._scheduler = _WakefulScheduler(
             timezone=datetime.UTC,
             jobstores={"default": _ClockProofStore()},
@@ -148,11 +147,6 @@ class Scheduler:
 
 def _moment(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Say whether a line of APScheduler's belongs in the log: a job asked for while it waits or runs is meant so."""
-    return "maximum number of running instances" not in record.msg
 
 
 _REPORT = "Please report this, with the version and the log, but without your secrets."

@@ -246,21 +246,3 @@ def test_an_idle_scheduler_takes_no_time() -> None:
         begin = time.process_time()
         threading.Event().wait(0.3)
         assert time.process_time() - begin < 0.05
-
-
-def test_asking_for_a_job_that_runs_leaves_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    going, enough = threading.Event(), threading.Event()
-
-    def work() -> None:
-        going.set()
-        enough.wait(SOON_S)
-
-    # given: a job that runs
-    with running({"look": work, "other": nothing}, last=None) as (scheduler, _):
-        assert going.wait(SOON_S)
-        # when: it is asked for, which APScheduler puts off by a period
-        scheduler.soon("look")
-        eventually(lambda: scheduler.upcoming()["look"] > time.time() + HOUR / 2, "it is put off")
-        enough.set()
-    # then: nobody is told of it
-    assert not [record for record in caplog.records if record.name.startswith("apscheduler") and record.levelno > 20]
