@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -216,6 +217,37 @@ def test_keys_that_came_for_one_request_and_answers_stay_in_no_thread(laptop: De
         eventually(lambda: not held_in_threads(ring) and not held_in_threads(answer), "no thread has them any more")
     finally:
         server.stop()
+
+
+def test_keys_for_one_request_about_files_and_a_look_at_files_never_wait_for_each_other(
+    service: Service, tmp_path: Path
+) -> None:
+    service.lock_keys()
+    file = AegisFile(tmp_path / "aegis.json", entries=2)
+    args = {"path": str(file.path), "format": None, "two_way": False, "password": None}
+    answers: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(call(service, "watch", args, keyring().without_seed())), name="asking"
+    )
+    # given: files that are being looked at, when a request about files comes with keys
+    with service.watched.turn():
+        asking.start()
+        eventually(lambda: "turn" in functions_of(asking), "the request waits for its turn")
+        # then: the look can go on meanwhile
+        with ThreadPoolExecutor() as other:
+            assert other.submit(lambda: call(service, "status", {})).result(5)["accounts"] is None
+    asking.join(30)
+    assert answers[0]["added"] == 2
+
+
+def functions_of(thread: threading.Thread) -> set[str]:
+    """Return the names of the functions that a thread is in."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    names = set()
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
 
 
 def asked(path: Path, request: Request) -> bytes:
