@@ -143,6 +143,7 @@ class Parts:
                 part.start()
                 parts.callback(part.stop)
             parts.callback(self._maintenance.stop)
+            parts.callback(setattr, self._service, "ending", True)
             yield
 
     def reload(self) -> None:

@@ -50,6 +50,8 @@ class Service:
 
     `clock` is where the wall clock stood at the last look at it; `machine` follows it.
 
+    `ending` is whether the daemon was asked to end, so that what takes long and can be given up is.
+
     `pid` is the daemon's process, None in a command that serves itself. While it is locked, `waits` says why, and
     `stays_locked` that only a person is to unlock it.
     """
@@ -97,6 +99,7 @@ class Service:
         self.idle = Idle()
         self.waits: OtpkeepError = Locked("nobody has unlocked it yet", UNLOCK)
         self.stays_locked = False
+        self.ending = False
 
     def move_to(self, folder: RealFolder) -> None:
         """Work with another folder from now on; the store names it already. Called under the lock."""
