@@ -18,6 +18,7 @@ from otpkeep_daemon import sockets
 from otpkeep_daemon.calls import ask, call
 from otpkeep_daemon.config import Config, parse_config
 from otpkeep_daemon.folder import Listing
+from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.idle import Idle, is_due
 from otpkeep_daemon.jobs import Postponed
 from otpkeep_daemon.keys import Keys
@@ -27,13 +28,14 @@ from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
+from otpkeep_daemon.watches import Watch
 from otpkeep_protocol import control
 from otpkeep_protocol.control import Request
 from otpkeep_protocol.errors import Locked, Malformed, Refused
 from otpkeep_protocol.keyring import encode as encode_keyring
 from support_system import eventually
 from support_vault import Device, World, keyring, totp
-from support_watch import AegisFile, entry_of
+from support_watch import ENCRYPTED, PASSWORD, AegisFile, entry_of
 
 LIST = {"tag": None, "deleted": False, "secrets": False}
 AFTER_S = 300
@@ -181,6 +183,19 @@ def test_a_verification_that_runs_ends_when_it_is_locked_and_lets_go_of_the_keys
     # and: that is no failure of the job, which is tried again soon
     with pytest.raises(Postponed), _while_possible("verified"):
         raise Locked("in the midst")
+
+
+def test_the_key_of_a_file_that_is_being_opened_when_it_locks_is_not_kept(service: Service) -> None:
+    accounts, path = service.open, Path("/somewhere/aegis.json")
+    watch = Watch(path, "aegis-encrypted", two_way=False, password=None, content=None, held=b"")
+    # given: a file of which the key is derived, which takes a while
+    assert isinstance(service.watched.open(accounts, watch, ENCRYPTED.read_bytes(), password=PASSWORD), Opened)
+    assert path in service.watched._keys
+    # when: it is locked meanwhile
+    service.lock_keys()
+    service.watched.open(accounts, watch, ENCRYPTED.read_bytes(), password=PASSWORD)
+    # then
+    assert not service.watched._keys
 
 
 def test_what_needs_no_keys_keeps_nobody_waiting_while_it_is_locked(service: Service) -> None:
