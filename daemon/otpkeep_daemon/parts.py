@@ -222,7 +222,7 @@ class Parts:
         service = self._service
         if service.accounts is not None or service.stays_locked or service.remembering.method != "keychain":
             return
-        if service.unlock_by_itself():
+        if service.unlock_by_itself(asked=False):
             self._unlocked()
 
 

@@ -118,11 +118,18 @@ class Service:
                 self.engine.replica = replica
             self.idle.begin()
 
-    def unlock_by_itself(self) -> bool:
-        """Unlock with what is remembered for that. Return whether it is unlocked now; if not, `waits` says why."""
+    def unlock_by_itself(self, *, asked: bool = True) -> bool:
+        """Unlock with what is remembered for that. Return whether it is unlocked now; if not, `waits` says why.
+
+        What nobody `asked` for is not done where a person has locked it, be it while the key is being fetched.
+        """
         try:
             if self.accounts is None:
-                self.unlock(self.remembering.keys())
+                keys = self.remembering.keys()
+                with self.lock:
+                    if self.stays_locked and not asked:
+                        return False
+                    self.unlock(keys)
                 log.info(event("unlocked", by=METHODS[self.remembering.method]))
         except OtpkeepError as reason:
             self.waits = reason

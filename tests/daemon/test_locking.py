@@ -185,6 +185,24 @@ def test_a_verification_that_runs_ends_when_it_is_locked_and_lets_go_of_the_keys
         raise Locked("in the midst")
 
 
+def test_a_lock_that_comes_while_the_key_is_being_fetched_counts(service: Service) -> None:
+    call(service, "remember", {"method": "file"})
+    service.lock_keys()
+    fetch = service.remembering.keys
+
+    def slowly() -> Keys:
+        keys = fetch()
+        call(service, "lock", {})  # by a person, while a keychain takes its time
+        return keys
+
+    service.remembering.keys = slowly  # type: ignore[method-assign]
+    # when: the daemon unlocks again by itself, then: it stays locked
+    assert service.unlock_by_itself(asked=False) is False
+    assert service.accounts is None
+    # when: a person asks for it, then: it does not
+    assert service.unlock_by_itself() is True
+
+
 def test_the_key_of_a_file_that_is_being_opened_when_it_locks_is_not_kept(service: Service) -> None:
     accounts, path = service.open, Path("/somewhere/aegis.json")
     watch = Watch(path, "aegis-encrypted", two_way=False, password=None, content=None, held=b"")
