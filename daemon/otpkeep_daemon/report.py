@@ -277,28 +277,34 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 
 
 def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[str, str]]:
-    chains, names = accounts.replica.chains, accounts.names()
+    chains = accounts.replica.chains
     found = [
-        _problem("gap", f"waiting for {row['events']} events of {row['device']}", _GAP, row["device"])
-        for row in waiting_for(accounts)
+        _problem("gap", f"waiting for {count} events of {by_id(store, writer)}", _GAP, writer.hex())
+        for writer, count in sorted(chains.missing().items())
     ]
     for writer in chains.forks:
-        message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
+        message = f"two histories were written under one identity of {by_id(store, writer)}; both are kept"
         found.append(_problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
     if len(accounts.replica.current_slot_statements()) > 1:
         message = "two devices set a new passphrase at once; all of them open this vault"
         found.append(_problem("slots", message, "Recover on one more device with the code and set another."))
     for writer, seq, problem in store.problems():
-        message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
+        message = f"event {event_name(writer, seq)} of {by_id(store, writer)} has no effect: {problem}"
         found.append(_problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
     own = store.need("device")
     for writer in (w for w in chains.writers() if store.writers().get(w) != own):
         _, wall = chains.last_seen_by(writer)
         if wall - now_ms > FAR_AHEAD_MS:
-            message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
+            message = f"the clock of {by_id(store, writer)} is ahead: it wrote at {timestamp(wall)}"
             hint = "Set its clock, or this machine's if that is behind; no edit is lost."
             found.append(_problem("clock", message, hint, writer.hex()))
     return found
+
+
+def by_id(store: Store, writer: bytes) -> str:
+    """Return how a writer's device is named in a problem: by its id, since a label is nothing for a log."""
+    device = store.writers().get(writer)
+    return f"the device {device.hex()[:8]}" if device is not None else f"the unknown writer {writer.hex()[:8]}"
 
 
 _GAP = "Let that device and this one sync."
@@ -307,7 +313,7 @@ _GAP = "Let that device and this one sync."
 def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:
     """Return the devices that are new, and, with keys, those that nobody has heard of for `silent_s`.
 
-    They are named by their ids: a label is nothing for a log.
+    They are named as by `by_id`.
     """
     state = accounts.replica.state if accounts is not None else None
     found = []

@@ -9,6 +9,7 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import PASSING
 from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.report import by_id
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing
@@ -163,7 +164,7 @@ class Verification:
                 self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
         for writer, count in self._chains.missing().items():
             with self._lock:
-                message = f"{count} events of {accounts.names().of_writer(writer)} are named but not there"
+                message = f"{count} events of {by_id(self._store, writer)} are named but not there"
             self._report(None, None, "gap", message, _SYNC)
         if self._depth == "rebuild":
             with self._lock:

@@ -79,7 +79,7 @@ def test_the_clock_of_another_device_is_named_as_its_own(world: World, laptop: D
     service = serve(laptop)
     service.engine.run()
     (found,) = [one for one in problems(service) if one["kind"] == "clock"]
-    assert "the clock of phone is ahead" in found["message"]
+    assert f"the clock of the device {phone.store.need('device').hex()[:8]} is ahead" in found["message"]
 
 
 def test_files_that_never_open_are_told_in_one_line_and_read_once_an_hour(world: World, laptop: Device) -> None:
