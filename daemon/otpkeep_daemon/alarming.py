@@ -40,6 +40,7 @@ class Alarms:
         self._told: dict[tuple[str, str], Told] | None = None
         self._stale: list[dict[str, str]] = []
         self._oldest: str | None = None
+        self._away = False
 
     def check(self) -> None:
         """Look, and tell what is to be told. Whatever can't be read is an alarm, too."""
@@ -57,7 +58,12 @@ class Alarms:
             self._say(notice, now)
 
     def problems(self) -> list[dict[str, str]]:
-        """Return the problem that nothing is backed up, once it has lasted for the setting `stale_after_s`."""
+        """Return the problem that nothing is backed up, once it has lasted for the setting `stale_after_s`.
+
+        A folder that is back ends it at once, not at the next look.
+        """
+        if self._away and not isinstance(self._service.engine.last.trouble, Unreachable):
+            return []
         now, limit = self._service.around.now() / 1000, patience("stale", self._config().stale_after_s)
         told = (self._told or {}).get(("stale", "folder"))
         return self._stale if told is not None and now - told.since >= limit else []
@@ -80,7 +86,8 @@ class Alarms:
             log.error(event("outbox-unread", reason=error.message))
             waiting = []
         before, self._oldest = self._oldest, waiting[0] if waiting else ""
-        if isinstance(trouble, Unreachable):
+        self._away = isinstance(trouble, Unreachable)
+        if trouble is not None and self._away:
             return [_stale(trouble.message, trouble.hint)]
         if waiting and before in (None, waiting[0]):
             reason = trouble.message if trouble is not None else "why is not known"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import durable
-from otpkeep_daemon.setting_kinds import Setting, text, whole
+from otpkeep_daemon.setting_kinds import Setting, command, whole
 from otpkeep_protocol.errors import Malformed, Refused
 
 DAY_S = 86_400
@@ -51,7 +51,7 @@ class Config:
     lock_after_s: int = whole(
         0, 0, YEAR_S, "Seconds without a command that needs the keys, after which they are forgotten; 0: never."
     )
-    on_problem: str = text("", "Command that each alarm is given to, as JSON on its standard input.")
+    on_problem: str = command("", "Command that each alarm is given to, as JSON on its standard input.")
 
 
 SETTINGS: Mapping[str, Setting] = {

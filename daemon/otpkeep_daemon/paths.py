@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from otpkeep_daemon.outside import VARIABLE
 from otpkeep_protocol.errors import Refused
 
 _NAME = "otpkeep"
@@ -37,19 +38,10 @@ class Paths:
             return cls(root, root, root)
         import platformdirs
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                runtime = platformdirs.user_runtime_path(_NAME, appauthor=False)
-            except PermissionError as error:
-                raise Refused(
-                    f"the runtime directory can't be trusted: {error}; nothing was changed",
-                    "Set XDG_RUNTIME_DIR to a directory that only you can write, or OTPKEEP_HOME.",
-                ) from error
         return cls(
             platformdirs.user_config_path(_NAME, appauthor=False),
             platformdirs.user_data_path(_NAME, appauthor=False),
-            runtime,
+            _runtime(env),
         )
 
     @property
@@ -92,6 +84,27 @@ class Paths:
         for directory in dict.fromkeys((self.config_dir, self.data, self.runtime)):
             _make_private(directory)
             _check_private(directory)
+
+
+def _runtime(env: Mapping[str, str]) -> Path:
+    """Return the platform's runtime directory of otpkeep; Refused if others could change what is in it.
+
+    The service gets it named by systemd: in the sandbox's user namespace root's directories seem to be nobody's, and
+    platformdirs would take one that no command outside looks at.
+    """
+    if env.get(VARIABLE) == "systemd" and (named := env.get("RUNTIME_DIRECTORY")):
+        return Path(named)
+    import platformdirs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return platformdirs.user_runtime_path(_NAME, appauthor=False)
+        except PermissionError as error:
+            raise Refused(
+                f"the runtime directory can't be trusted: {error}; nothing was changed",
+                "Set XDG_RUNTIME_DIR to a directory that only you can write, or OTPKEEP_HOME.",
+            ) from error
 
 
 def _make_private(directory: Path) -> None:

@@ -207,8 +207,8 @@ def _entrust(holder: Holder, key: bytes, method: str) -> None:
     except Locked as reason:
         why_not = reason.message
     if why_not:
-        others = ", ".join(name for name in METHODS if name != method)
-        message = f"{METHODS[method]} can't be used for unlocking: {why_not}; nothing was changed"
+        others = ", ".join(f"--remember {name}" for name in METHODS if name != method)
+        message = f"{METHODS[method]} can't be used for unlocking: {why_not}; the choice stays as it was"
         raise Refused(message, f"Choose another way: {others}.")
 
 

@@ -49,9 +49,12 @@ class Status:
         self._own_vault = own_vault
         self._accounts = accounts
 
-    def problems(self, now_ms: int, silent_s: int) -> list[dict[str, str]]:
-        """Return what is wrong, each with what to do; devices not heard of for `silent_s` are."""
-        found = problems(self._store, self._engine, self._accounts, now_ms)
+    def problems(self, now_ms: int, silent_s: int, *, labels: bool = True) -> list[dict[str, str]]:
+        """Return what is wrong, each with what to do; devices not heard of for `silent_s` are.
+
+        Without `labels` devices are named by their ids: a label is nothing for a log.
+        """
+        found = problems(self._store, self._engine, self._accounts, now_ms, labels=labels)
         found += device_problems(self._store, self._accounts, now_ms, silent_s)
         return found + verify_problems(self._store) + watched_problems(self._watched)
 
@@ -231,15 +234,18 @@ def waiting_for(accounts: Accounts) -> list[dict[str, Any]]:
     return [{"device": names.of_writer(writer), "events": count} for writer, count in sorted(missing.items())]
 
 
-def problems(store: Store, engine: Engine, accounts: Accounts | None, now_ms: int) -> list[dict[str, str]]:
-    """Return what is wrong, each with what to do."""
+def problems(
+    store: Store, engine: Engine, accounts: Accounts | None, now_ms: int, *, labels: bool
+) -> list[dict[str, str]]:
+    """Return what is wrong, each with what to do; devices by their labels or by their ids."""
     found = []
     trouble = engine.last.trouble
     if trouble is not None and not isinstance(trouble, StoreUnwritable):
         found.append(_problem(trouble.kind, trouble.message, trouble.hint, "folder"))
     found += _folder_problems(store, engine, now_ms)
     if accounts is not None:
-        found += _vault_problems(store, accounts, now_ms)
+        names = accounts.names() if labels else Names(State(), store.writers())
+        found += _vault_problems(store, accounts, names, now_ms)
     return found
 
 
@@ -276,35 +282,29 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _vault_problems(store: Store, accounts: Accounts, now_ms: int) -> list[dict[str, str]]:
+def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int) -> list[dict[str, str]]:
     chains = accounts.replica.chains
     found = [
-        _problem("gap", f"waiting for {count} events of {by_id(store, writer)}", _GAP, writer.hex())
+        _problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
         for writer, count in sorted(chains.missing().items())
     ]
     for writer in chains.forks:
-        message = f"two histories were written under one identity of {by_id(store, writer)}; both are kept"
+        message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
         found.append(_problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
     if len(accounts.replica.current_slot_statements()) > 1:
         message = "two devices set a new passphrase at once; all of them open this vault"
         found.append(_problem("slots", message, "Recover on one more device with the code and set another."))
     for writer, seq, problem in store.problems():
-        message = f"event {event_name(writer, seq)} of {by_id(store, writer)} has no effect: {problem}"
+        message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
         found.append(_problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
     own = store.need("device")
     for writer in (w for w in chains.writers() if store.writers().get(w) != own):
         _, wall = chains.last_seen_by(writer)
         if wall - now_ms > FAR_AHEAD_MS:
-            message = f"the clock of {by_id(store, writer)} is ahead: it wrote at {timestamp(wall)}"
+            message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
             hint = "Set its clock, or this machine's if that is behind; no edit is lost."
             found.append(_problem("clock", message, hint, writer.hex()))
     return found
-
-
-def by_id(store: Store, writer: bytes) -> str:
-    """Return how a writer's device is named in a problem: by its id, since a label is nothing for a log."""
-    device = store.writers().get(writer)
-    return f"the device {device.hex()[:8]}" if device is not None else f"the unknown writer {writer.hex()[:8]}"
 
 
 _GAP = "Let that device and this one sync."
@@ -313,7 +313,7 @@ _GAP = "Let that device and this one sync."
 def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:
     """Return the devices that are new, and, with keys, those that nobody has heard of for `silent_s`.
 
-    They are named as by `by_id`.
+    They are named by their ids: a label is nothing for a log.
     """
     state = accounts.replica.state if accounts is not None else None
     found = []

@@ -64,13 +64,14 @@ class Scheduler:
         self._periods = periods
         self._long = long
         self._ended = threading.Condition()
-        self._running = 0
+        self._running: set[str] = set()
+        self._asked: set[str] = set()
         self._stopping = False
         self._scheduler = _WakefulScheduler(
             timezone=datetime.UTC,
             jobstores={"default": _ClockProofStore()},
             executors={name: {"type": "threadpool", "max_workers": 1} for name in ("default", "long")},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
         )
 
     def start(self) -> None:
@@ -97,7 +98,7 @@ class Scheduler:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         with self._ended:
-            self._ended.wait_for(lambda: self._running == 0)
+            self._ended.wait_for(lambda: not self._running)
 
     def upcoming(self) -> dict[str, float]:
         """Return when each job runs next, in seconds since 1970."""
@@ -106,11 +107,16 @@ class Scheduler:
     def reschedule(self) -> None:
         """Go by the periods and times as they are now."""
         for name in self._due():
-            self._plan(name)
+            if name not in self._running:  # one that runs is planned when it ends
+                self._plan(name)
 
     def soon(self, name: str) -> None:
-        """Have a job run now, whenever it is due."""
-        self._change(name, next_run_time=_moment(time.time()))
+        """Have a job run now, whenever it is due; one that runs just now once more after that."""
+        with self._ended:
+            waits = name in self._asked or name in self._running
+            self._asked.add(name)
+        if not waits:
+            self._change(name, next_run_time=_moment(time.time()))
 
     def _plan(self, name: str) -> None:
         due, period_s = self._due()[name], self._periods()[name]
@@ -125,14 +131,18 @@ class Scheduler:
         with self._ended:
             if self._stopping:
                 return
-            self._running += 1
+            self._running.add(name)
+            self._asked.discard(name)
         try:
             self._run(name)
             self._plan(name)
         finally:
             with self._ended:
-                self._running -= 1
+                self._running.discard(name)
+                again = name in self._asked
                 self._ended.notify_all()
+        if again:
+            self._change(name, next_run_time=_moment(time.time()))
 
 
 def _moment(seconds: float) -> datetime.datetime:

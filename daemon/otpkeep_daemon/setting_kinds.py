@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -89,6 +90,25 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Command(Text):
+    """A command on one line, without a shell; empty for none."""
+
+    @property
+    def allowed(self) -> str:
+        """See Kind."""
+        return f"a command as one line of text, at most {self.most} characters, with each quotation mark closed"
+
+    def fits(self, value: object) -> bool:
+        """See Kind."""
+        if not isinstance(value, str) or not Text(self.most).fits(value):
+            return False
+        try:
+            return value == "" or shlex.split(value) != []
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
 class OneOf:
     """One of some words."""
 
@@ -152,6 +172,11 @@ def yes_no(default: bool, about: str, *, restart: bool = False) -> bool:
 def text(default: str, about: str, *, restart: bool = False) -> str:
     """Declare a setting that is a line of text."""
     return field(default=default, metadata=_declared(Text(), about, restart))
+
+
+def command(default: str, about: str, *, restart: bool = False) -> str:
+    """Declare a setting that is a command."""
+    return field(default=default, metadata=_declared(Command(), about, restart))
 
 
 def one_of(default: str, choices: tuple[str, ...], about: str, *, restart: bool = False) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from otpkeep_daemon.config import SETTINGS, Config, mistakes, parse_config, read_config, salvaged
 from otpkeep_daemon.setting_kinds import shown
 from otpkeep_daemon.settings import Settings
-from otpkeep_protocol.errors import Malformed, Refused
+from otpkeep_protocol.errors import Malformed, Refused, Usage
 
 
 def test_no_file_gives_the_defaults(tmp_path: Path) -> None:
@@ -144,5 +144,14 @@ def test_any_text_gives_settings_or_a_typed_error(text: str) -> None:
 def test_the_command_for_alarms_is_text_and_long_times_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('on_problem = "notify --now"\nsilent_after_s = 31536000\n')
     assert read_config(tmp_path / "config.toml") == Config(on_problem="notify --now", silent_after_s=31_536_000)
-    with pytest.raises(Malformed, match="line 1: on_problem must be one line of text"):
+    with pytest.raises(Malformed, match="line 1: on_problem must be a command"):
         parse_config("on_problem = 1", "config.toml")
+
+
+@pytest.mark.parametrize("wrong", ["'", 'notify "--now', "   "])
+def test_a_command_that_could_never_run_is_refused_when_it_is_set(wrong: str) -> None:
+    setting = SETTINGS["on_problem"]
+    with pytest.raises(Usage, match="quotation mark"):
+        setting.typed(wrong)
+    assert setting.typed("'/home/ann a/tell me' --now") == "'/home/ann a/tell me' --now"
+    assert setting.typed("") == ""

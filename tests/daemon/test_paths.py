@@ -46,6 +46,15 @@ def test_no_runtime_directory_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> 
     assert Paths.from_environment({}).socket.is_absolute()
 
 
+def test_the_service_takes_the_runtime_directory_that_systemd_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: XDG_RUNTIME_DIR cannot be trusted, as in a user namespace, where root is nobody
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
+    named = {"RUNTIME_DIRECTORY": "/run/user/1234/otpkeep"}
+    assert Paths.from_environment({**named, "OTPKEEP_SERVICE": "systemd"}).runtime == Path("/run/user/1234/otpkeep")
+    # then: that of another unit, which happens to start a command, is not ours
+    assert Paths.from_environment(named).runtime != Path("/run/user/1234/otpkeep")
+
+
 def test_preparing_makes_everything_for_this_user_alone(tmp_path: Path) -> None:
     at(tmp_path / "a" / "b").prepare()
     assert [stat.S_IMODE((tmp_path / p).stat().st_mode) for p in ("a", "a/b")] == [0o700, 0o700]

@@ -110,7 +110,7 @@ def test_a_method_that_can_t_be_used_is_refused_and_the_earlier_choice_stays(lap
     remembered = Remembering(laptop.store, laptop.path, laptop.around, nullcontext())
     remembered.choose(laptop.replica.keys, "file")
     elsewhere = Remembering(laptop.store, laptop.path / "missing", laptop.around, nullcontext())
-    with pytest.raises(Refused, match="nothing was changed") as caught:
+    with pytest.raises(Refused, match="the choice stays as it was") as caught:
         elsewhere.choose(laptop.replica.keys, "file")
     assert "keychain" in caught.value.hint
     assert remembered.check() is None

@@ -177,6 +177,26 @@ def test_a_job_that_is_asked_for_runs_whenever_it_is_due() -> None:
         assert reports.get(timeout=SOON_S)[0] == "verify"
 
 
+def test_a_job_that_is_asked_for_while_it_runs_runs_once_more_without_a_complaint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, may_end = threading.Semaphore(0), threading.Semaphore(0)
+
+    def job() -> None:
+        begun.release()
+        assert may_end.acquire(timeout=SOON_S)
+
+    with running({"alarms": job}) as (scheduler, reports):
+        assert begun.acquire(timeout=SOON_S)
+        for _ in range(5):
+            scheduler.soon("alarms")
+        may_end.release(2)
+        assert [reports.get(timeout=SOON_S)[0] for _ in range(2)] == ["alarms"] * 2
+        eventually(lambda: scheduler.upcoming()["alarms"] > time.time() + HOUR / 2, "it waits for its time again")
+    assert reports.empty()
+    assert "skipped" not in caplog.text
+
+
 def stored_job(store: _ClockProofStore, due: datetime.datetime, period_s: float) -> Job:
     job = Job(
         BackgroundScheduler(timezone=datetime.UTC),

@@ -150,7 +150,7 @@ def test_where_a_credential_does_not_work_it_is_refused_with_the_reason(tmp_path
     done = device.run("unlock", "--remember", "credential", env=env)
     assert (done.code, done.error["kind"]) == (1, "refused")
     assert "systemd" in done.error["message"]
-    assert "nothing was changed" in done.error["message"]
+    assert "the choice stays as it was" in done.error["message"]
     assert list(device.home.glob("unlock-*")) == []
     assert device.run("status", env=env).ok().json["unlocks_by"] == "none"
 

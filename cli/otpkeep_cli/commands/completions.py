@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from otpkeep_protocol.errors import Refused, Usage
 
 _SHELLS = ("bash", "zsh", "fish")
 _AGAIN = "It works in the next {shell} that you start."
+_BASH = "It works in the next bash if bash-completion is installed; else add to ~/.bashrc\n\n    . {path}\n"
 _ZSH = "Have zsh look there: in ~/.zshrc, before `compinit`, add\n\n    fpath+=({directory})\n"
 
 
@@ -67,5 +69,6 @@ def _write(path: Path, script: str) -> None:
 
 
 def _installed(shell: str, path: Path) -> str:
-    hint = _ZSH.format(directory=plain(str(path.parent))) if shell == "zsh" else _AGAIN.format(shell=shell)
-    return f"Installed {plain(str(path))}.\n{hint}"
+    hint = {"bash": _BASH, "zsh": _ZSH}.get(shell, _AGAIN)
+    shown = {"shell": shell, "path": plain(shlex.quote(str(path))), "directory": plain(shlex.quote(str(path.parent)))}
+    return f"Installed {plain(str(path))}.\n{hint.format(**shown)}"

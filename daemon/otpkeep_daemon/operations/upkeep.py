@@ -125,8 +125,8 @@ def status(service: Service, _args: Args) -> dict[str, Any]:
 
 
 def problems(service: Service, _args: Args) -> list[dict[str, str]]:
-    """Return what `status` says is wrong, without all the rest."""
-    found = _status(service).problems(service.around.now(), service.config().silent_after_s)
+    """Return what `status` says is wrong, without all the rest, and fit for a log."""
+    found = _status(service).problems(service.around.now(), service.config().silent_after_s, labels=False)
     return [*machine.problems(service), *found, *_waiting(service), *service.more_problems()]
 
 
