@@ -40,7 +40,7 @@ NEWS = frozenset({"new-device"})
 WEEKLY = frozenset({"silent"})
 KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent"})
 """Of these some, or all, are found only while the keys are here: that they are not found says nothing without them."""
-GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "verify"})
+GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "verify", "not-started"})
 """The backup itself is in doubt."""
 
 Key = tuple[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,10 @@ def call(service: Service, op: str, args: Args, ring: Keyring | None = None) -> 
             service.unlock_by_itself()
         if operation.locks_itself and (service.accounts is not None or ring is None):
             return operation.run(service, args)
-        return _call(service, operation, op, args, ring)
+        # What locks by itself may work with files: their turn comes before the lock, as everywhere, or each of two
+        # threads would wait for what the other has.
+        with service.watched.turn() if operation.locks_itself else nullcontext():
+            return _call(service, operation, op, args, ring)
 
 
 def _call(service: Service, operation: Operation, op: str, args: Args, ring: Keyring | None) -> Any:

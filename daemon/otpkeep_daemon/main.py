@@ -6,10 +6,12 @@ import errno
 import gc
 import logging
 import os
+import time
 from collections.abc import Callable
 
 from otpkeep_daemon import device, logs
 from otpkeep_daemon.access import is_served, is_set_up
+from otpkeep_daemon.alarms import Notice, Problem
 from otpkeep_daemon.alone import open_service
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.lock import holder, wait_for_lock
@@ -21,7 +23,16 @@ from otpkeep_daemon.secrecy import protect_memory
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
 from otpkeep_daemon.signals import signals
-from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError, Refused, WrongPassphrase
+from otpkeep_daemon.teller import Teller, facts
+from otpkeep_protocol.errors import (
+    Busy,
+    IntegrityProblem,
+    Malformed,
+    OtpkeepError,
+    Refused,
+    UnknownVersion,
+    WrongPassphrase,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +45,7 @@ HOPELESS = 78
 """The exit code for a supervisor where starting again can't help; systemd/otpkeep.service names it (EX_CONFIG)."""
 AGAIN = 75
 """The exit code for a supervisor that shall start the daemon anew (EX_TEMPFAIL)."""
-_HOPELESS = (Malformed, Refused, WrongPassphrase, _Served)
+_HOPELESS = (Malformed, Refused, WrongPassphrase, IntegrityProblem, UnknownVersion, _Served)
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 Passphrase = Callable[[], str]
 
@@ -56,7 +67,18 @@ def run(paths: Paths, *, given: Passphrase | None, typed: Passphrase | None) -> 
         if not supervisor.listens:
             raise
         log.critical(event("not-started", reason=error.message, hint=error.hint))
-        return HOPELESS if _is_hopeless(error) else 1
+        if not _is_hopeless(error):
+            return 1
+        if not isinstance(error, _Served):
+            _tell(paths, error)
+        return HOPELESS
+
+
+def _tell(paths: Paths, error: OtpkeepError) -> None:
+    """Tell a person of a daemon that nobody will start again: from now on nothing is backed up."""
+    now, settings = time.time(), Settings(paths.config)
+    notice = Notice("not-started", True, now, (Problem("not-started", "", error.message, error.hint),))
+    Teller(lambda: settings.now.on_problem).tell_now(notice, facts(notice, now, "", ""))
 
 
 def _is_hopeless(error: OtpkeepError) -> bool:

@@ -143,6 +143,7 @@ class Parts:
                 part.start()
                 parts.callback(part.stop)
             parts.callback(self._maintenance.stop)
+            parts.callback(setattr, self._service, "ending", True)
             yield
 
     def reload(self) -> None:
@@ -221,7 +222,7 @@ class Parts:
         service = self._service
         if service.accounts is not None or service.stays_locked or service.remembering.method != "keychain":
             return
-        if service.unlock_by_itself():
+        if service.unlock_by_itself(asked=False):
             self._unlocked()
 
 

@@ -31,6 +31,8 @@ if sys.platform != "win32":
 MAX_CONNECTIONS = 128
 """Beyond them the one that was silent for longest makes way."""
 RETRY_S = 0.1
+TAKE_S = 2.0
+"""For which an answer waits at the end for somebody who does not take it."""
 _TOO_SLOW = control.encode_error(Busy("The daemon waited in vain for the request; nothing was changed.", "Try again."))
 _NEVER = float("inf")
 log = logging.getLogger(__name__)
@@ -120,13 +122,17 @@ class Server:
             self._advance(talk)
 
     def _owes(self) -> bool:
-        owing = any(talk.stage in (Stage.RUNNING, Stage.ANSWERING) for talk in self._talks)
-        return owing and time.monotonic() < self._ends
+        """Tell whether to go on after `stop`: for work that is under way, and shortly for who takes its answer."""
+        now, stages = time.monotonic(), {talk.stage for talk in self._talks}
+        if Stage.RUNNING in stages:
+            return now < self._ends
+        return Stage.ANSWERING in stages and now < self._ends - SEND_S + TAKE_S
 
     def _pause(self, now: float) -> float | None:
         """Return how long (s) to wait at most for something to happen; None for as long as it takes."""
         deaf = self._deaf_until if self._deaf_until > now else _NEVER
-        soonest = min([deaf, self._ends, *(talk.until for talk in self._talks)])
+        ends = self._ends - SEND_S + TAKE_S
+        soonest = min([deaf, ends if ends > now else self._ends, *(talk.until for talk in self._talks)])
         return None if soonest == _NEVER else max(0.0, soonest - now)
 
     def _has_room(self, now: float) -> bool:

@@ -50,6 +50,8 @@ class Service:
 
     `clock` is where the wall clock stood at the last look at it; `machine` follows it.
 
+    `ending` is whether the daemon was asked to end, so that what takes long and can be given up is.
+
     `pid` is the daemon's process, None in a command that serves itself. While it is locked, `waits` says why, and
     `stays_locked` that only a person is to unlock it.
     """
@@ -97,6 +99,7 @@ class Service:
         self.idle = Idle()
         self.waits: OtpkeepError = Locked("nobody has unlocked it yet", UNLOCK)
         self.stays_locked = False
+        self.ending = False
 
     def move_to(self, folder: RealFolder) -> None:
         """Work with another folder from now on; the store names it already. Called under the lock."""
@@ -115,11 +118,18 @@ class Service:
                 self.engine.replica = replica
             self.idle.begin()
 
-    def unlock_by_itself(self) -> bool:
-        """Unlock with what is remembered for that. Return whether it is unlocked now; if not, `waits` says why."""
+    def unlock_by_itself(self, *, asked: bool = True) -> bool:
+        """Unlock with what is remembered for that. Return whether it is unlocked now; if not, `waits` says why.
+
+        What nobody `asked` for is not done where a person has locked it, be it while the key is being fetched.
+        """
         try:
             if self.accounts is None:
-                self.unlock(self.remembering.keys())
+                keys = self.remembering.keys()
+                with self.lock:
+                    if self.stays_locked and not asked:
+                        return False
+                    self.unlock(keys)
                 log.info(event("unlocked", by=METHODS[self.remembering.method]))
         except OtpkeepError as reason:
             self.waits = reason

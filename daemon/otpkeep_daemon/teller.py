@@ -89,6 +89,10 @@ class Teller:
         except queue.Full:
             log.error(event("alarm-only-here", waiting=WAITING))
 
+    def tell_now(self, notice: Notice, document: Mapping[str, Any]) -> None:
+        """Tell before this returns, without the thread; what fails is in the log."""
+        self._tell(notice, document)
+
     def problems(self) -> list[dict[str, str]]:
         """Return the problem that the command failed the last time, if it did."""
         if self.trouble is None or not self._command():

@@ -9,6 +9,7 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import PASSING
 from otpkeep_daemon.folder import Folder, Listing
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.rows import Names
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing
@@ -19,7 +20,7 @@ from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import event_name, sha256
 from otpkeep_protocol.keyring import Keyring
 from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
-from otpkeep_protocol.state import encode, fold
+from otpkeep_protocol.state import State, encode, fold
 
 STEP = 8
 """Stored files that are opened in one step, while edits wait."""
@@ -162,8 +163,9 @@ class Verification:
                 name = event_name(event.dot.writer, event.dot.seq)
                 self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
         for writer, count in self._chains.missing().items():
-            with self._lock:
-                message = f"{count} events of {accounts.names().of_writer(writer)} are named but not there"
+            with self._lock:  # by its id: what is found first goes into an alarm, and so into the log
+                device = Names(State(), self._store.writers()).of_writer(writer)
+            message = f"{count} events of the device {device} are named but not there"
             self._report(None, None, "gap", message, _SYNC)
         if self._depth == "rebuild":
             with self._lock:

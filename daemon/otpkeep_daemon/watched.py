@@ -104,7 +104,9 @@ class Watched:
 
         opened = open_content(data, None if any_format else watch.format, ask, keys)
         if isinstance(opened, Opened) and opened.key is not None:
-            self._keys[watch.path] = opened.key
+            with self.lock:
+                if self.accounts() is accounts:  # deriving takes a while, in which it may have been locked
+                    self._keys[watch.path] = opened.key
         return opened
 
     def forget_keys(self) -> None:

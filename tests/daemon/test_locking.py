@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +18,7 @@ from otpkeep_daemon import sockets
 from otpkeep_daemon.calls import ask, call
 from otpkeep_daemon.config import Config, parse_config
 from otpkeep_daemon.folder import Listing
+from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.idle import Idle, is_due
 from otpkeep_daemon.jobs import Postponed
 from otpkeep_daemon.keys import Keys
@@ -26,13 +28,14 @@ from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
+from otpkeep_daemon.watches import Watch
 from otpkeep_protocol import control
 from otpkeep_protocol.control import Request
 from otpkeep_protocol.errors import Locked, Malformed, Refused
 from otpkeep_protocol.keyring import encode as encode_keyring
 from support_system import eventually
 from support_vault import Device, World, keyring, totp
-from support_watch import AegisFile, entry_of
+from support_watch import ENCRYPTED, PASSWORD, AegisFile, entry_of
 
 LIST = {"tag": None, "deleted": False, "secrets": False}
 AFTER_S = 300
@@ -182,6 +185,37 @@ def test_a_verification_that_runs_ends_when_it_is_locked_and_lets_go_of_the_keys
         raise Locked("in the midst")
 
 
+def test_a_lock_that_comes_while_the_key_is_being_fetched_counts(service: Service) -> None:
+    call(service, "remember", {"method": "file"})
+    service.lock_keys()
+    fetch = service.remembering.keys
+
+    def slowly() -> Keys:
+        keys = fetch()
+        call(service, "lock", {})  # by a person, while a keychain takes its time
+        return keys
+
+    service.remembering.keys = slowly  # type: ignore[method-assign]
+    # when: the daemon unlocks again by itself, then: it stays locked
+    assert service.unlock_by_itself(asked=False) is False
+    assert service.accounts is None
+    # when: a person asks for it, then: it does not
+    assert service.unlock_by_itself() is True
+
+
+def test_the_key_of_a_file_that_is_being_opened_when_it_locks_is_not_kept(service: Service) -> None:
+    accounts, path = service.open, Path("/somewhere/aegis.json")
+    watch = Watch(path, "aegis-encrypted", two_way=False, password=None, content=None, held=b"")
+    # given: a file of which the key is derived, which takes a while
+    assert isinstance(service.watched.open(accounts, watch, ENCRYPTED.read_bytes(), password=PASSWORD), Opened)
+    assert path in service.watched._keys
+    # when: it is locked meanwhile
+    service.lock_keys()
+    service.watched.open(accounts, watch, ENCRYPTED.read_bytes(), password=PASSWORD)
+    # then
+    assert not service.watched._keys
+
+
 def test_what_needs_no_keys_keeps_nobody_waiting_while_it_is_locked(service: Service) -> None:
     service.lock_keys()
     free = []
@@ -216,6 +250,37 @@ def test_keys_that_came_for_one_request_and_answers_stay_in_no_thread(laptop: De
         eventually(lambda: not held_in_threads(ring) and not held_in_threads(answer), "no thread has them any more")
     finally:
         server.stop()
+
+
+def test_keys_for_one_request_about_files_and_a_look_at_files_never_wait_for_each_other(
+    service: Service, tmp_path: Path
+) -> None:
+    service.lock_keys()
+    file = AegisFile(tmp_path / "aegis.json", entries=2)
+    args = {"path": str(file.path), "format": None, "two_way": False, "password": None}
+    answers: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(call(service, "watch", args, keyring().without_seed())), name="asking"
+    )
+    # given: files that are being looked at, when a request about files comes with keys
+    with service.watched.turn():
+        asking.start()
+        eventually(lambda: "turn" in functions_of(asking), "the request waits for its turn")
+        # then: the look can go on meanwhile
+        with ThreadPoolExecutor() as other:
+            assert other.submit(lambda: call(service, "status", {})).result(5)["accounts"] is None
+    asking.join(30)
+    assert answers[0]["added"] == 2
+
+
+def functions_of(thread: threading.Thread) -> set[str]:
+    """Return the names of the functions that a thread is in."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    names = set()
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
 
 
 def asked(path: Path, request: Request) -> bytes:

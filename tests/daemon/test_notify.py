@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
@@ -102,6 +103,25 @@ def test_passes_are_made_in_time_though_nothing_prompts_them(laptop: Device) -> 
         worker.stop()
     assert worker.failure is None
     assert min(after - before for before, after in pairwise(passes[1:])) >= 0.04
+
+
+def test_a_daemon_that_nobody_will_start_again_tells_a_person(ear: socket.socket, tmp_path: Path) -> None:
+    device = Program(tmp_path / "alpha", tmp_path / "folder")
+    device.init()
+    told, hook = tmp_path / "told", tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ncat > {told}\n")
+    hook.chmod(0o700)
+    (device.home / "config.toml").write_text(f'on_problem = "{hook}"\n')
+    # given: a store that starting again does not mend
+    with sqlite3.connect(device.home / "store.sqlite3") as store:
+        store.execute("PRAGMA user_version = 99")
+    store.close()
+    env = {"NOTIFY_SOCKET": ear.getsockname(), "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+    assert device.run("daemon", "run", env=env).code == 78
+    # then
+    document = json.loads(told.read_text())
+    assert (document["kind"], document["state"]) == ("not-started", "raised")
+    assert "newer otpkeep" in document["message"]
 
 
 def test_a_pass_that_fails_is_a_problem_until_one_does_not(laptop: Device) -> None:

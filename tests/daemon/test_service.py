@@ -8,6 +8,7 @@ import select
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
-from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError
+from otpkeep_protocol import control
+from otpkeep_protocol.control import Request
+from otpkeep_protocol.errors import Busy, Locked, NotFound, OtpkeepError
 from support_cli import PROGRAM, environment
 from support_cli import Device as Program
-from support_system import answers, need, need_root, uri
+from support_system import answers, eventually, need, need_root, uri
 from support_vault import Device, World, keyring
 
 LIST = {"tag": None, "deleted": False, "secrets": False}
@@ -212,7 +215,6 @@ def test_a_socket_whose_thread_dies_ends_the_daemon_rather_than_leave_commands_w
     # when: the system takes away what it waits with
     server._selector.close()
     server._wake()
-    connect_to(tmp_path / "control.sock")
     # then
     assert ended.wait(30)
     assert server.failure is not None
@@ -221,9 +223,26 @@ def test_a_socket_whose_thread_dies_ends_the_daemon_rather_than_leave_commands_w
     assert not (tmp_path / "control.sock").exists()
 
 
-def connect_to(path: Path) -> None:
+def test_who_takes_no_answer_holds_up_the_end_only_shortly(laptop: Device, tmp_path: Path) -> None:
+    for number in range(300):
+        laptop.add(f"konto{number}", issuer=1000 * "x")
+    server = Server(serve(laptop, locked=False), tmp_path / "control.sock")
+    server.start()
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.connect(str(path))
+        peer.connect(str(tmp_path / "control.sock"))
+        peer.sendall(control.encode_request(Request("list", LIST)))
+        eventually(lambda: select.select([peer], [], [], 0)[0], "the answer begins to come")
+        begun = time.monotonic()
+        server.stop()
+    assert time.monotonic() - begun < 15
+
+
+def test_a_check_of_the_folder_is_given_up_when_the_daemon_is_to_end(laptop: Device) -> None:
+    laptop.add("mail")
+    service = serve(laptop, locked=False)
+    service.ending = True
+    with pytest.raises(Busy, match="stopping"):
+        call(service, "verify", {"depth": "content"})
 
 
 @pytest.mark.parametrize("seq", ["9" * 20, "-1", "", "1.5", "0x1", "9" * 5_000])

@@ -16,7 +16,7 @@ from otpkeep_daemon.operations import locking
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
 from otpkeep_daemon.verify import Verification
-from otpkeep_protocol.errors import Locked, OtpkeepError, Usage
+from otpkeep_protocol.errors import Busy, Locked, OtpkeepError, Usage
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ def _verification(service: Service, depth: str, step: Callable[[], None]) -> dic
         step()
         if service.accounts is not accounts and accounts is not None:
             raise _LockedMeanwhile("")
+        if service.ending:
+            raise Busy("otpkeep is stopping; this check was given up", "Run it again once it is started.")
         if service.lock.mine:  # with keys that came for this call alone; then the engine can make no passes
             service.engine.progressed()
 
