@@ -330,6 +330,7 @@ def test_the_unit_is_found_by_the_manager_whatever_the_shell_calls_its_settings(
     shell = {"XDG_CONFIG_HOME": str(HOME / "elsewhere")}
     found = machine.json("service", "status", env=shell)
     assert found["files"][0] == str(UNITS / "otpkeep.service")
+    assert [row["kind"] for row in found["problems"] if row["kind"] != "no-lingering"] == ["elsewhere"]
     # then: installing from there would be for other places, and is refused
     assert machine.otpkeep("service", "install", env=shell).error["kind"] == "refused"
 

@@ -72,12 +72,11 @@ def _install(platform: Platform) -> Installed:
 
 def _check_alone(platform: Platform, environment: Mapping[str, str], serving: int | None) -> None:
     """Refuse where the service is another device's, or a daemon runs that somebody started by hand."""
+    from otpkeep_daemon.services import advice  # --help needs none of it
+
     before = platform.environment()
     if before is not None and before != environment:
-        raise Refused(
-            "A service is installed for other places (OTPKEEP_HOME or XDG directories). Nothing was changed.",
-            "Run this with the same variables, or `otpkeep service uninstall` first.",
-        )
+        raise Refused(f"{advice.ELSEWHERE} Nothing was changed.", advice.ELSEWHERE_HINT)
     if serving is not None and platform.state().pid != serving:
         raise Refused(
             f"A daemon runs here that the service did not start: process {serving}. Nothing was changed.",
@@ -89,10 +88,11 @@ def _check_alone(platform: Platform, environment: Mapping[str, str], serving: in
 @click.pass_obj
 def uninstall(screen: Screen) -> None:
     """Stop the service and take it away; all data stays."""
-    paths = places()
-    gone = _platform().uninstall()
+    paths, platform = places(), _platform()
+    elsewhere = _is_elsewhere(platform)
+    gone = platform.uninstall()
     result = {"removed": [str(path) for path in gone], "data": str(paths.data), "config": str(paths.config_dir)}
-    screen.done(result, lambda: render.uninstalled_text(result))
+    screen.done(result, lambda: render.uninstalled_text(result, elsewhere=elsewhere))
 
 
 @service.command()
@@ -130,7 +130,7 @@ def status(screen: Screen) -> None:
     pid = daemon["pid"] if daemon is not None else None
     result = render.state_row(state) | {
         "daemon": {"running": daemon is not None, "pid": pid, "locked": daemon["locked"] if daemon else None},
-        "problems": problems(state, pid, platform.program_there()),
+        "problems": problems(state, pid, platform.program_there(), elsewhere=_is_elsewhere(platform)),
     }
     screen.answer(result, lambda: render.status_text(result))
 
@@ -182,6 +182,14 @@ def _platform() -> Platform:
     from otpkeep_daemon.services.platform import choose  # --help needs none of it
 
     return choose(sys.platform, os.environ, Path.home(), places().log, shutil.which)
+
+
+def _is_elsewhere(platform: Platform) -> bool:
+    """Tell whether a service is installed for other places than those of this command."""
+    from otpkeep_daemon.services.platform import kept_environment  # --help needs none of it
+
+    installed = platform.environment()
+    return installed is not None and installed != kept_environment(os.environ)
 
 
 def _ping() -> dict[str, Any] | None:
