@@ -26,13 +26,13 @@ MOST_LINES = 100_000
 
 @click.group("service")
 def service() -> None:
-    """The daemon as a service: installed once, then it runs by itself."""
+    """The daemon as a service, which starts by itself."""
 
 
 @service.command()
 @click.pass_obj
 def install(screen: Screen) -> None:
-    """Install the service and start it; again, it brings an old one up to date."""
+    """Install the service, or bring it up to date, and start it."""
     from otpkeep_daemon.access import is_set_up  # --help needs none of it
 
     platform = _platform()
