@@ -39,11 +39,14 @@ def install(screen: Screen) -> None:
     if not is_set_up(places()):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     done = _install(platform)
+    was_old = _is_old(_ping())
+    if was_old:
+        platform.restart()
     state, daemon = platform.state(), _ping() or {}
     result = {
         "service": state.kind,
         "changed": done.changed,
-        "restarted": done.restarted,
+        "restarted": done.restarted or was_old,
         "sandboxed": done.sandboxed,
         "lingering": state.lingering,
         "files": [str(path) for path in state.files],
@@ -190,6 +193,13 @@ def _is_elsewhere(platform: Platform) -> bool:
 
     installed = platform.environment()
     return installed is not None and installed != kept_environment(os.environ)
+
+
+def _is_old(daemon: Mapping[str, Any] | None) -> bool:
+    """Tell whether the daemon that answers is of another otpkeep than this command: an update came in between."""
+    from otpkeep_daemon.version import skew  # --help needs none of it
+
+    return daemon is not None and skew({"running": True, **daemon}) is not None
 
 
 def _ping() -> dict[str, Any] | None:

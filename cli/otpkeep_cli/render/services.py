@@ -64,9 +64,11 @@ def installed_text(row: Mapping[str, Any]) -> str:
     """Return what an installation did, and what may still be wanted."""
     from otpkeep_daemon.services import advice  # only words, and only here
 
-    lines = [
-        "Installed: the daemon runs now, and from every login on." if row["changed"] else "Nothing to do: it runs."
-    ]
+    lines = ["Nothing to do: it runs."]
+    if row["changed"]:
+        lines = ["Installed: the daemon runs now, and from every login on."]
+    elif row["restarted"]:
+        lines = ["Started again: the daemon that ran was of another otpkeep than this."]
     if row["locked"]:
         lines.append("It is locked and only keeps what is sealed in step: otpkeep unlock --remember METHOD")
     if row["lingering"] is False:
