@@ -149,8 +149,10 @@ def logs(screen: Screen, *, follow: bool, lines: int, since: str | None) -> None
     if screen.asked.json and not follow:
         screen.answer([render.entry_row(entry) for entry in entries], str)
         return
+    shown = False
     try:
         for entry in entries:
+            shown = True
             if screen.asked.json:
                 screen.answer(render.entry_row(entry), str)
             else:
@@ -158,6 +160,8 @@ def logs(screen: Screen, *, follow: bool, lines: int, since: str | None) -> None
     except KeyboardInterrupt:
         if not follow:
             raise
+    if not shown and not follow:
+        screen.note("The log has no such line, or there is none yet.")
 
 
 def _log(lines: int, since: float | None, *, follow: bool) -> Iterator[Entry]:
