@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from otpkeep_daemon.alarms import Key, Told
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import wire
@@ -22,7 +23,7 @@ class AlarmMemory:
 
     def read(self) -> dict[Key, Told]:
         """Return what was told. OtpkeepError if the store can't be read."""
-        with self._lock:
+        with self._lock, translated("the store can't be read now; nothing is lost"):
             kept = self._store.get(_KEY)
         rows = wire.decode(kept, _LIMIT) if kept is not None else []
         return {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from otpkeep_daemon.alarm_memory import AlarmMemory
-from otpkeep_daemon.alarms import GRAVE, Notice, Problem, Told, decide, patience
+from otpkeep_daemon.alarms import GRAVE, KEYED, Notice, Problem, Told, decide, patience
 from otpkeep_daemon.config import Config
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.teller import facts, words
@@ -17,6 +19,7 @@ from otpkeep_protocol.errors import OtpkeepError, Unreachable
 Row = Mapping[str, str]
 Tell = Callable[[Notice, Mapping[str, Any]], None]
 log = logging.getLogger(__name__)
+_UNREADABLE = "the store can't be read now; nothing is lost"
 
 
 class Alarms:
@@ -43,9 +46,12 @@ class Alarms:
         """Look, and tell what is to be told. Whatever can't be read is an alarm, too."""
         now = self._service.around.now() / 1000
         self._stale = self._not_backed_up()
-        found = [_problem(row) for row in [*self._gathered(), *self._stale]]
+        locked = self._service.accounts is None
+        gathered, readable = self._gathered()
+        found = [_problem(row) for row in [*gathered, *self._stale]]
         before = self._remembered()
-        notices, self._told = decide(found, before, now, self._config().stale_after_s)
+        unseen = partial(_is_unseen, locked=locked, readable=readable)
+        notices, self._told = decide(found, before, now, self._config().stale_after_s, unseen)
         if self._told != before:
             self._keep(self._told)
         for notice in notices:
@@ -62,18 +68,19 @@ class Alarms:
         told = (self._told or {}).get(("stale", "folder"))
         return self._stale if told is not None and now - told.since >= limit else []
 
-    def _gathered(self) -> list[dict[str, str]]:
+    def _gathered(self) -> tuple[list[dict[str, str]], bool]:
+        """Return the problems, and whether all of them could be looked for."""
         try:
-            return self._problems()
+            return self._problems(), True
         except OtpkeepError as error:
-            return [{"kind": error.kind, "subject": "store", "message": error.message, "hint": error.hint}]
+            return [{"kind": error.kind, "subject": "store", "message": error.message, "hint": error.hint}], False
 
     def _not_backed_up(self) -> list[dict[str, str]]:
         """Return that the folder is away, or that the same file waits as at the last look, if so."""
         engine = self._service.engine
         trouble = engine.last.trouble
         try:
-            with self._service.lock:
+            with self._service.lock, translated(_UNREADABLE):
                 waiting = [file.name for file in engine.waiting()] if engine.publishing else []
         except OtpkeepError as error:
             log.error(event("outbox-unread", reason=error.message))
@@ -114,7 +121,7 @@ class Alarms:
     def _ids(self) -> tuple[str, str]:
         """Return the ids of device and vault in hex, "" if the store can't be read."""
         try:
-            with self._service.lock:
+            with self._service.lock, translated(_UNREADABLE):
                 return self._service.store.need("device").hex(), self._service.store.need("vault").hex()
         except OtpkeepError:
             return "", ""
@@ -133,3 +140,8 @@ def _problem(row: Row) -> Problem:
 def _printable(text: str) -> str:
     """Return a text without what could forge a line in a log, or that no encoding knows."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _is_unseen(kind: str, *, locked: bool, readable: bool) -> bool:
+    """Tell whether a problem of this kind would not be found now, though it is there."""
+    return kind != "stale" and (not readable or (locked and kind in KEYED))

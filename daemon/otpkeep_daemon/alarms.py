@@ -11,7 +11,7 @@ PAUSE_S, and then come as one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 REPEAT_S = 86_400.0
@@ -38,6 +38,8 @@ PATIENT = frozenset({"stale", "gap", "locked", "watched-missing"})
 NEWS = frozenset({"new-device"})
 """Told once, and not as cleared."""
 WEEKLY = frozenset({"silent"})
+KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent"})
+"""Of these some, or all, are found only while the keys are here: that they are not found says nothing without them."""
 GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "verify"})
 """The backup itself is in doubt."""
 
@@ -80,13 +82,22 @@ class Notice:
 
 
 def decide(
-    found: Sequence[Problem], told: Mapping[Key, Told], now: float, stale_after_s: float
+    found: Sequence[Problem],
+    told: Mapping[Key, Told],
+    now: float,
+    stale_after_s: float,
+    unseen: Callable[[str], bool] = lambda _kind: False,
 ) -> tuple[list[Notice], dict[Key, Told]]:
-    """Return what to tell now, and what to remember instead of `told`; `now` is in seconds since 1970."""
+    """Return what to tell now, and what to remember instead of `told`; `now` is in seconds since 1970.
+
+    `unseen` says of which kinds nothing could be found now, whatever is wrong: those are not cleared.
+    """
     before = {key: _not_after(entry, now) for key, entry in told.items()}
     here = {(p.kind, p.subject): p for p in _as_one(found, before) if p.kind not in QUIET}
     memory = {key: replace(before.get(key, Told(now)), gone=None) for key in here}
-    memory |= {key: kept for key, entry in before.items() if key not in here and (kept := _absent(entry, now))}
+    for key, entry in before.items():
+        if key not in here and (kept := entry if unseen(key[0]) else _absent(entry, now)):
+            memory[key] = kept
     notices = []
     for kind in sorted({kind for kind, _ in here}):
         raised = [key for key in here if key[0] == kind and now - memory[key].since >= patience(kind, stale_after_s)]

@@ -56,10 +56,18 @@ class Answering(Generic[_From]):
             self._requests.put(None)
 
     def _work(self) -> None:
-        while (task := self._requests.get()) is not None:
-            who, request = task
-            self._answers.put((who, answer(self._service, request)))
-            self._done()
+        while self._answer_next():
+            pass
+
+    def _answer_next(self) -> bool:
+        """Answer one request; False at the end. A thread that waits holds no request: there may be keys in one."""
+        task = self._requests.get()
+        if task is None:
+            return False
+        who, request = task
+        self._answers.put((who, answer(self._service, request)))
+        self._done()
+        return True
 
 
 def answer(service: Service, data: bytes) -> bytes:

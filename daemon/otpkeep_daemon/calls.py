@@ -93,7 +93,7 @@ def call(service: Service, op: str, args: Args, ring: Keyring | None = None) -> 
     with translated("the store can't be read now; nothing was changed and nothing is lost"):
         if op == "unlock" and ring is None and service.pid is not None:
             service.unlock_by_itself()
-        if operation.locks_itself and service.accounts is not None:
+        if operation.locks_itself and (service.accounts is not None or ring is None):
             return operation.run(service, args)
         return _call(service, operation, op, args, ring)
 

@@ -5,6 +5,7 @@ A setting is one line in `Config`; validation, `otpkeep config`, the file's comm
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -24,6 +25,8 @@ DAY_S = 86_400
 YEAR_S = 31_536_000
 FILE_LIMIT = 1_048_576
 """Bytes. More than anybody writes by hand."""
+NOT_TOML = (ValueError, RecursionError)
+"""What tomllib raises: its own error is a ValueError, and a number of thousands of digits is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def mistakes(text: str) -> list[Mistake]:
     """Return all that is wrong with a text of settings, from top to bottom."""
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except NOT_TOML as error:
         return [_not_toml(error)]
     found = [mistake for key, value in values.items() if (mistake := _mistake(key, value, text))]
     return sorted(found, key=lambda mistake: mistake.line or 0)
@@ -108,11 +111,29 @@ def mistakes(text: str) -> list[Mistake]:
 
 def salvaged(text: str) -> Config:
     """Return what can be understood of a text with mistakes, and the defaults for the rest."""
+    return Config(**{key: v for key, v in values_in(text).items() if key in SETTINGS and SETTINGS[key].kind.fits(v)})
+
+
+def values_in(text: str) -> Mapping[str, Any]:
+    """Return what a text sets, right or wrong, as far as it can be understood."""
     try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return Config()
-    return Config(**{key: v for key, v in values.items() if key in SETTINGS and SETTINGS[key].kind.fits(v)})
+        return tomllib.loads(text)
+    except NOT_TOML:
+        return _line_by_line(text)
+
+
+def _line_by_line(text: str) -> Mapping[str, Any]:
+    """Return the settings of a text of which some line is no TOML: a slip in one must not switch off another.
+
+    Nothing of a text with strings of several lines or tables, whose lines mean nothing by themselves.
+    """
+    if any(mark in text for mark in ('"""', "'''")) or re.search(r"^\s*\[", text, re.MULTILINE):
+        return {}
+    values: dict[str, Any] = {}
+    for line in text.splitlines():
+        with contextlib.suppress(*NOT_TOML):
+            values |= tomllib.loads(line)
+    return values
 
 
 def setting_named(key: str) -> Setting | None:
@@ -142,7 +163,7 @@ def _removal(key: str) -> str:
 def _not_toml(error: Exception) -> Mistake:
     place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
     if place is None:
-        said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is nested too deeply"
+        said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "too deep, or a number far too long"
         return Mistake(None, f"this is not TOML: {said}", _TOML_HINT)
     said = f"{str(error)[: place.start()]} (column {place[2]})"
     return Mistake(int(place[1]), f"this is not TOML: {said}", _TOML_HINT)
@@ -163,7 +184,7 @@ def _is_toml(text: str) -> bool:
     """Tell whether a text is whole; the beginning of one is not if it ends inside a string of several lines."""
     try:
         tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except NOT_TOML:
         return False
     return True
 
@@ -180,7 +201,12 @@ def _read(path: Path) -> bytes | None:
                 raise Malformed(f"The settings {path} can't be read: they are too long.", "Shorten the file.")
             return data
     except FileNotFoundError:
+        if path.is_symlink():  # a disk that is not mounted, or a clone that is not there yet: the settings are unknown
+            raise Malformed(f"The settings {path} can't be read: the link leads to nothing.", _LINK_HINT) from None
         return None
+
+
+_LINK_HINT = "Put back what it leads to, or remove the link."
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otpkeep_daemon import durable, exchange
-from otpkeep_daemon.config import SETTINGS, mistakes, parse_config, read_text
+from otpkeep_daemon.config import NOT_TOML, SETTINGS, mistakes, parse_config, read_text
 from otpkeep_daemon.exchange import Places
 from otpkeep_daemon.setting_kinds import Setting, Value, shown
 from otpkeep_protocol.errors import Busy, Malformed, OtpkeepError
@@ -69,7 +69,7 @@ def edited(text: str, key: str, value: Value | None, source: str) -> str:
 
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except NOT_TOML:
         parse_config(text, source)
         raise
     wanted = {k: v for k, v in values.items() if k != key} | ({} if value is None else {key: value})

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from otpkeep_daemon import config_file
 from otpkeep_daemon.access import daemon
-from otpkeep_daemon.config import SETTINGS, Config, parse_config, read_text, salvaged, setting_named, suggestion
+from otpkeep_daemon.config import (
+    SETTINGS,
+    Config,
+    parse_config,
+    read_text,
+    salvaged,
+    setting_named,
+    suggestion,
+    values_in,
+)
 from otpkeep_daemon.paths import Paths
 from otpkeep_daemon.setting_kinds import Setting
 from otpkeep_protocol.errors import OtpkeepError, Usage
@@ -51,7 +58,7 @@ def unset(paths: Paths, key: str) -> Row:
     """Go back to a setting's default; a key that is no setting is taken out of the file. Return as `put` does."""
     paths.prepare_config()
     text = read_text(paths.config)
-    if setting_named(key) is None and key not in _values(text or ""):
+    if setting_named(key) is None and key not in values_in(text or ""):
         _known(key)
     if text is not None:
         config_file.change(paths.config, key, None)
@@ -91,7 +98,7 @@ def _known(key: str) -> Setting:
 
 
 def _rows(config: Config, text: str) -> list[Row]:
-    values, written = asdict(config), _values(text)
+    values, written = asdict(config), values_in(text)
     return [
         {
             "key": key,
@@ -103,10 +110,3 @@ def _rows(config: Config, text: str) -> list[Row]:
         }
         for key, setting in SETTINGS.items()
     ]
-
-
-def _values(text: str) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -114,18 +115,25 @@ def begin(file: Path, env: Mapping[str, str]) -> None:
         handlers += _rotating(file)
     logging.basicConfig(level=logging.INFO, handlers=handlers)
     logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a job which runs is not begun again is no news
 
 
 def _rotating(path: Path) -> list[logging.Handler]:
     from logging.handlers import RotatingFileHandler  # only a daemon outside of systemd needs it
+
+    class Private(RotatingFileHandler):
+        """Makes each new file 0600, the one after a rotation as well."""
+
+        def _open(self) -> TextIOWrapper:
+            descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+            return os.fdopen(descriptor, "a", encoding="ascii")
 
     if not path.parent.parent.is_dir():
         return []
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.touch(mode=0o600)
-        handler = RotatingFileHandler(path, maxBytes=LIMIT_BYTES, backupCount=KEPT, encoding="ascii")
+        handler = Private(path, maxBytes=LIMIT_BYTES, backupCount=KEPT, encoding="ascii")
     except OSError as error:
         print(f"WARNING {event('no-log-file', path=path, reason=error.strerror)}", file=sys.stderr)  # noqa: T201
         return []

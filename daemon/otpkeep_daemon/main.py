@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -34,6 +35,7 @@ HOPELESS = 78
 AGAIN = 75
 """The exit code for a supervisor that shall start the daemon anew (EX_TEMPFAIL)."""
 _HOPELESS = (Malformed, Refused, WrongPassphrase, _Served)
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 Passphrase = Callable[[], str]
 
 
@@ -54,7 +56,13 @@ def run(paths: Paths, *, given: Passphrase | None, typed: Passphrase | None) -> 
         if not supervisor.listens:
             raise
         log.critical(event("not-started", reason=error.message, hint=error.hint))
-        return HOPELESS if isinstance(error, _HOPELESS) else 1
+        return HOPELESS if _is_hopeless(error) else 1
+
+
+def _is_hopeless(error: OtpkeepError) -> bool:
+    """Tell whether starting again can't help: of what the disk refuses, nobody knows that."""
+    cause = error.__cause__
+    return isinstance(error, _HOPELESS) and not (isinstance(cause, OSError) and cause.errno in _PASSING)
 
 
 def _run(paths: Paths, given: Passphrase | None, typed: Passphrase | None, supervisor: Supervisor) -> int:
@@ -105,12 +113,12 @@ def _serve(service: Service, paths: Paths, settings: Settings, supervisor: Super
         supervisor.ready(condition(service))
         log.info(event("ready", locked=service.accounts is None, process=os.getpid()))
         while asked.wait():
-            parts.reload()
+            parts.take_up()
         supervisor.stopping()
         log.info(event("stopping"))
     if parts.shut_out:
         return AGAIN
-    return 0 if parts.worker.failure is None else 1
+    return 0 if parts.failure is None else 1
 
 
 def _first_pass(service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,18 +13,21 @@ from otpkeep_daemon.alarming import Alarms
 from otpkeep_daemon.alarms import Notice
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.config import Config
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.free_space import Measure, disk_problems
 from otpkeep_daemon.jobs import Job, Postponed
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.operations import upkeep
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.verified import last_verified
-from otpkeep_protocol.errors import Unreachable
+from otpkeep_protocol.errors import Locked, OtpkeepError, Unreachable
 
 BEAT_EVERY_S = 3_600.0
 """How often the daemon looks whether a beat is due; it is at most daily."""
 ALARMS_EVERY_S = 60.0
 AGAIN_S = 86_400.0
 """After which a verification that found problems is made again."""
+log = logging.getLogger(__name__)
 
 
 class Maintenance:
@@ -85,17 +89,21 @@ class Maintenance:
         if service.store.trouble is not None or service.engine.last.trouble is not None:
             raise Postponed("store or folder can't be used now, which `status` tells by itself")
         if service.accounts is not None and service.engine.publishing and self._deletes():
-            with _while_reachable("compacted"):
+            with _while_possible("compacted"):
                 call(self._service, "compact", {"all": False, "dry_run": False})
 
     def _verify_every_s(self, config: Config) -> float:
-        with self._service.lock:
-            last = last_verified(self._service.store)
+        try:
+            with self._service.lock, translated("the store can't be read now; nothing is lost"):
+                last = last_verified(self._service.store)
+        except OtpkeepError as error:  # the times of all jobs hang on this one, that of the alarms as well
+            log.debug(event("verified-unread", reason=error.message))
+            return config.verify_every_s
         return config.verify_every_s if last is None or last["ok"] else min(config.verify_every_s, AGAIN_S)
 
     def _verify(self) -> None:
         depth = "names" if self._service.accounts is None else "content"
-        with _while_reachable("verified"):
+        with _while_possible("verified"):
             upkeep.verification(self._service, depth, self._step)
 
     def _step(self) -> None:
@@ -103,16 +111,21 @@ class Maintenance:
             raise Postponed("otpkeep is stopping")
 
     def _alarms(self) -> None:
-        with self._service.lock:
-            places = upkeep.places(self._service)
-        self._disks = disk_problems(places, self._config().low_disk_mb, self._measure)
-        self.alarms.check()
+        """Look for alarms, whatever else fails: that something does is what they are for."""
+        try:
+            with self._service.lock, translated("the store can't be read now; nothing is lost"):
+                places = upkeep.places(self._service)
+            self._disks = disk_problems(places, self._config().low_disk_mb, self._measure)
+        finally:
+            self.alarms.check()
 
 
 @contextlib.contextmanager
-def _while_reachable(done: str) -> Iterator[None]:
-    """Postpone a job that finds the folder away: that is a problem of its own, and no failure of the job."""
+def _while_possible(done: str) -> Iterator[None]:
+    """Postpone a job that finds the folder away, or the keys: that is told by itself, and no failure of the job."""
     try:
         yield
     except Unreachable as error:
         raise Postponed(f"the folder can't be reached, so that it can't be {done} now", error.hint) from error
+    except Locked as error:
+        raise Postponed(f"it was locked while it was {done}", error.hint) from None

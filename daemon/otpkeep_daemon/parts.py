@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from otpkeep_daemon.database import translated
 from otpkeep_daemon.file_watcher import FileWatcher
 from otpkeep_daemon.jobs import Job, Record, Timetable
 from otpkeep_daemon.logs import event, one_line
@@ -22,7 +23,7 @@ from otpkeep_daemon.machine import look_at_clock
 from otpkeep_daemon.maintenance import Maintenance
 from otpkeep_daemon.notify import Supervisor
 from otpkeep_daemon.paths import Paths
-from otpkeep_daemon.scheduler import Scheduler
+from otpkeep_daemon.scheduler import Scheduler, attempt
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.settings import Settings
@@ -30,6 +31,7 @@ from otpkeep_daemon.teller import Teller
 from otpkeep_daemon.view import is_shut
 from otpkeep_daemon.watcher import Watcher
 from otpkeep_daemon.worker import Worker
+from otpkeep_protocol.errors import OtpkeepError
 
 _CONFIG_QUIET_S = 0.05
 PASSES_IN_TIME = 3
@@ -41,6 +43,17 @@ log = logging.getLogger(__name__)
 
 def condition(service: Service) -> str:
     """Return how the daemon is, in a line for `systemctl status`."""
+    try:
+        with translated(_UNREADABLE):
+            return _condition(service)
+    except OtpkeepError as trouble:
+        return one_line(trouble.message)
+
+
+_UNREADABLE = "the store can't be read now; nothing is lost"
+
+
+def _condition(service: Service) -> str:
     state = "locked, waits for `otpkeep unlock`" if service.accounts is None else "unlocked"
     if not service.engine.publishing:
         return f"{state}; backup is off"
@@ -76,7 +89,7 @@ class Parts:
         quiet_s = settings.now.debounce_ms / 1000
         self._watcher = Watcher(self._directory(), self.worker.look, ignored=service.engine.wrote, quiet_s=quiet_s)
         self._files = FileWatcher(service.watching.paths, self.worker.look_at_files, quiet_s)
-        self._config_files = FileWatcher(lambda: _places(settings.path), self.reload, _CONFIG_QUIET_S)
+        self._config_files = FileWatcher(lambda: _places(settings.path), self.take_up, _CONFIG_QUIET_S)
         self._record = Record(service.store, service.lock)
         self._teller = Teller(lambda: settings.now.on_problem)
         self._maintenance = Maintenance(
@@ -90,11 +103,16 @@ class Parts:
         self._timetable = timetable = Timetable(jobs, self._record, lambda: settings.now, time.time)
         long = [name for name, job in jobs.items() if job.long]
         self._scheduler = Scheduler(self._run, timetable.due, timetable.periods, long)
-        self._server = Server(service, paths.socket)
+        self._server = Server(service, paths.socket, failed)
         self._connect()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended a part that nothing works without."""
+        return self.worker.failure or self._server.failure
+
     def _directory(self) -> Path:
-        with self._service.lock:
+        with self._service.lock, translated(_UNREADABLE):
             return Path(os.fsdecode(self._service.store.need("folder")))
 
     def _connect(self) -> None:
@@ -136,15 +154,26 @@ class Parts:
                 self._watcher.pace(quiet_s)
                 self._files.pace(quiet_s)
 
+    def take_up(self) -> None:
+        """As `reload`, for those who can do nothing about what goes wrong: the timed look tries again."""
+        if (trouble := attempt("reload", self.reload)) is not None:
+            log.error(event("not-reloaded", reason=trouble.message))
+
     # what the parts do for each other
 
     def _passed(self) -> None:
+        try:
+            self._look_at_sandbox()
+        except OtpkeepError as error:
+            log.warning(event("sandbox-unseen", reason=error.message))
+        self._supervisor.alive()
+        self._supervisor.status(condition(self._service))
+
+    def _look_at_sandbox(self) -> None:
         if self._supervisor.listens and not self._shut_before and is_shut(self._directory()):
             log.warning(event("shut-out", reason="the folder is another directory than the sandbox was made for"))
             self.shut_out = True
             self._failed()
-        self._supervisor.alive()
-        self._supervisor.status(condition(self._service))
 
     def _unlocked(self) -> None:
         self.worker.look_at_files()
@@ -158,7 +187,7 @@ class Parts:
 
     def _problems(self) -> list[dict[str, str]]:
         """Return what is wrong with the daemon itself."""
-        parts = (self._settings, self._record, self._maintenance, self._teller)
+        parts = (self.worker, self._settings, self._record, self._maintenance, self._teller)
         return [problem for part in parts for problem in part.problems()]
 
     # jobs

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from otpkeep_daemon.answering import Answering
@@ -46,8 +47,10 @@ def _most_connections() -> int:
 class Server:
     """Serves from `start` until `stop`."""
 
-    def __init__(self, service: Service, path: Path) -> None:
-        """`path` is where commands find it."""
+    def __init__(self, service: Service, path: Path, failed: Callable[[], None] = lambda: None) -> None:
+        """`path` is where commands find it. `failed` is called if it ends in a way that nobody foresaw."""
+        self.failure: BaseException | None = None
+        self._failed = failed
         self._path = path
         self._door: Door | None = None
         self._talks: set[Conversation] = set()
@@ -79,28 +82,42 @@ class Server:
         self._thread.join()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # so full of wake-ups that one more changes nothing
+        # so full of wake-ups that one more changes nothing; or over, and a late answer reaches nobody
+        with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
     def _run(self) -> None:
-        """Move bytes until `stop`, and then until the requests that are under way are answered."""
         assert self._door is not None
+        try:
+            self._serve(self._door)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, commands must not wait at a dead socket
+            log.critical(event("socket-failed", error=type(error).__name__))
+            self.failure = error
+            self._failed()
+        finally:
+            self._close(self._door)
+
+    def _serve(self, door: Door) -> None:
+        """Move bytes until `stop`, and then until the requests that are under way are answered."""
         while self._ends == _NEVER or self._owes():
             now = time.monotonic()
-            self._watch(self._door.listening, selectors.EVENT_READ if self._has_room(now) else 0)
+            self._watch(door.listening, selectors.EVENT_READ if self._has_room(now) else 0)
             for key, _ in self._selector.select(self._pause(now)):
                 if isinstance(key.data, Conversation):
                     self._advance(key.data)
                 elif key.fileobj is self._woken:
                     self._woken.recv(4096)
                 else:
-                    self._accept(self._door)
-            for talk, answer in self._answering.answered():
-                talk.answer(answer, time.monotonic())
-                self._advance(talk)
+                    self._accept(door)
+            self._take_answers()
             for talk in [talk for talk in self._talks if talk.until <= time.monotonic()]:
                 self._drop(talk)
-        self._close(self._door)
+
+    def _take_answers(self) -> None:
+        """Send what has been answered. Nothing of it stays here once it is sent: there may be secrets in it."""
+        for talk, answer in self._answering.answered():
+            talk.answer(answer, time.monotonic())
+            self._advance(talk)
 
     def _owes(self) -> bool:
         owing = any(talk.stage in (Stage.RUNNING, Stage.ANSWERING) for talk in self._talks)
@@ -189,7 +206,7 @@ class Server:
 
     def _close(self, door: Door) -> None:
         self._answering.stop()
-        for end in (*(talk.peer for talk in self._talks), self._woken):
+        for end in (*(talk.peer for talk in self._talks), self._woken, self._waker):
             end.close()
         self._selector.close()
         door.close()

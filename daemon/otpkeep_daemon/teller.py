@@ -99,8 +99,15 @@ class Teller:
     def _work(self) -> None:
         while (item := self._notices.get()) is not None:
             notice, document = item
+            self._tell(notice, document)
+
+    def _tell(self, notice: Notice, document: Mapping[str, Any]) -> None:
+        try:
             self._run_command(notice, document)
             self._show(notice)
+        except Exception as error:  # noqa: BLE001 - one alarm that can't be told must not silence all that follow
+            log.error(event("alarm-not-told", kind=notice.kind, error=type(error).__name__))
+            self.trouble = OtpkeepError(f"a defect ({type(error).__name__})", "Please report this, with the log.")
 
     def _run_command(self, notice: Notice, document: Mapping[str, Any]) -> None:
         if not self._command() or notice.kind == "on-problem":

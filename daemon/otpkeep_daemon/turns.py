@@ -39,9 +39,14 @@ class Turns:
             self._owner = None
         self._lock.release()
 
+    @property
+    def mine(self) -> bool:
+        """Whether this thread holds the lock."""
+        return self._owner == threading.get_ident()
+
     def give_way(self) -> None:
         """Return once nobody waits any more; at once if this thread holds the lock further out."""
-        if self._owner == threading.get_ident():
+        if self.mine:
             return
         with self._changed:
             self._changed.wait_for(lambda: self._waiting == 0, PATIENCE_S)

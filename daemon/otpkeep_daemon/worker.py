@@ -38,6 +38,7 @@ class Worker:
         `failed` is called if one fails in a way that nobody foresaw: then the daemon must stop, not pretend.
         """
         self.failure: BaseException | None = None
+        self.trouble: OtpkeepError | None = None
         self._service = service
         self._delay_s = delay_s
         self._passed = passed
@@ -68,6 +69,13 @@ class Worker:
     def edited(self) -> None:
         """Have what an edit left behind done soon."""
         self._wake.set()
+
+    def problems(self) -> list[dict[str, str]]:
+        """Return the problem that the last pass ended in the middle, if it did."""
+        if self.trouble is None:
+            return []
+        message = f"the last pass over the folder failed: {self.trouble.message}"
+        return [{"kind": self.trouble.kind, "subject": "pass", "message": message, "hint": self.trouble.hint}]
 
     def stop(self) -> None:
         """Finish what is under way."""
@@ -138,7 +146,9 @@ class Worker:
             outcome = engine.run()
         except OtpkeepError as error:
             log.error(event("pass-failed", reason=error.message))
+            self.trouble = error
             return
+        self.trouble = None
         if outcome.read or outcome.published:
             log.info(event("pass", read=outcome.read, published=outcome.published))
         if outcome.trouble is not None and (before is None or before.message != outcome.trouble.message):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from otpkeep_daemon.parts import condition
 from support_day import Day, Disk
 from support_vault import World, memory_directory, new_world
 
@@ -217,3 +219,33 @@ def test_a_new_device_is_shown_for_a_week(world: World, tmp_path: Path) -> None:
     day.sleep(7 * 24)
 
     assert day.kinds() == []
+
+
+def test_what_only_the_keys_show_is_not_told_as_over_because_it_is_locked(world: World, tmp_path: Path) -> None:
+    # given an alarm that is found with the keys
+    day = Day(world, tmp_path, silent_after_s=3 * 3600, stale_after_s=10**7)
+    day.join(world, "phone")
+    day.until(3.1)
+    assert ("03:00", "raised", "silent") in day.seen.notices
+
+    # when it is locked for hours, and unlocked again
+    keys = day.service.open.replica.keys
+    day.service.lock_keys()
+    day.until(8)
+    day.service.unlock(keys)
+    day.until(9)
+
+    # then nothing is over, and nothing is told again
+    assert [notice for notice in day.seen.notices if notice[2] == "silent"] == [("03:00", "raised", "silent")]
+
+
+def test_a_store_that_can_t_be_read_is_an_alarm_itself(world: World, tmp_path: Path) -> None:
+    day = Day(world, tmp_path)
+    day.until(0.1)
+    # when: SQLite denies every read, as it does of a damaged file
+    day.service.store._db.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    day.until(0.5)
+    # then: people are told, once
+    assert [(state, kind) for _, state, kind in day.seen.notices] == [("raised", "integrity")]
+    # and: the line for systemd says so, and does not end the engine's thread
+    assert "the store" in condition(day.service)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from otpkeep_daemon.config import SETTINGS, Config, mistakes, parse_config, read_config, salvaged
 from otpkeep_daemon.setting_kinds import shown
+from otpkeep_daemon.settings import Settings
 from otpkeep_protocol.errors import Malformed, Refused, Usage
 
 
@@ -67,7 +68,38 @@ def test_what_stands_in_a_text_of_several_lines_is_not_taken_for_the_key() -> No
 
 def test_of_a_file_with_mistakes_the_rest_can_be_understood() -> None:
     assert salvaged("nonsense = 1\nlook_every_s = 0\ndebounce_ms = 7\n") == Config(debounce_ms=7)
-    assert salvaged("look_every_s = 5\n= 3\n") == Config()
+
+
+def test_a_slip_in_one_line_leaves_what_the_others_say_in_force() -> None:
+    """Neither locking nor the command for alarms may be switched off by it."""
+    text = 'lock_after_s = 300\non_problem = "notify"\nlook_every_s = = 5\n'
+    assert salvaged(text) == Config(lock_after_s=300, on_problem="notify")
+    # where lines mean nothing by themselves, none is taken
+    assert salvaged('x = """\non_problem = "rm"\n"""\n= 3\n') == Config()
+    assert salvaged("[other]\nlook_every_s = 5\n= 3\n") == Config()
+
+
+def test_a_number_of_thousands_of_digits_is_a_mistake_and_stops_no_daemon(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f"lock_after_s = 300\nlook_every_s = {5000 * '9'}\n")
+    settings = Settings(tmp_path / "config.toml")
+    assert settings.trouble is not None
+    assert "not TOML" in settings.trouble.message
+    assert settings.now.lock_after_s == 300
+    assert settings.reload() is False
+
+
+def test_a_link_to_nothing_is_no_file_without_settings(tmp_path: Path) -> None:
+    real, link = tmp_path / "dotfiles.toml", tmp_path / "config.toml"
+    real.write_text("quarantine_s = 31536000\n")
+    link.symlink_to(real)
+    settings = Settings(link)
+    # when: what it leads to is away, as on a disk that is not mounted
+    real.unlink()
+    assert settings.reload() is False
+    assert settings.now.quarantine_s == 31_536_000
+    # then: a daemon that starts so deletes nothing by guessed settings
+    with pytest.raises(Malformed, match="leads to nothing"):
+        Settings(link).check()
 
 
 def test_nesting_that_python_can_t_follow_is_a_mistake() -> None:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
+from otpkeep_daemon import sockets
 from otpkeep_daemon.calls import ask, call
 from otpkeep_daemon.config import Config, parse_config
+from otpkeep_daemon.folder import Listing
 from otpkeep_daemon.idle import Idle, is_due
+from otpkeep_daemon.jobs import Postponed
 from otpkeep_daemon.keys import Keys
+from otpkeep_daemon.maintenance import _while_possible
+from otpkeep_daemon.operations.upkeep import verification
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
+from otpkeep_protocol import control
+from otpkeep_protocol.control import Request
 from otpkeep_protocol.errors import Locked, Malformed, Refused
-from support_vault import Device, World, totp
+from otpkeep_protocol.keyring import encode as encode_keyring
+from support_system import eventually
+from support_vault import Device, World, keyring, totp
 from support_watch import AegisFile, entry_of
 
 LIST = {"tag": None, "deleted": False, "secrets": False}
@@ -149,6 +163,87 @@ def test_after_lock_nothing_decrypts_and_no_object_has_the_keys_any_more(world: 
         call(service, "list", LIST)
     assert "`otpkeep lock` was run" in locked_problem(service)["message"]
     assert not keys_in_memory(mine)
+
+
+def test_a_verification_that_runs_ends_when_it_is_locked_and_lets_go_of_the_keys(world: World) -> None:
+    device = world.device("the device of this test alone")
+    device.add("mail")
+    service = serve(device, Seconds())
+    mine = device.replica.keys.local_key
+    device.lock_keys()
+    del device.replica, device.accounts
+    # when: it is locked in the midst of the weekly one
+    with pytest.raises(Locked, match="in the midst"):
+        verification(service, "content", lambda: call(service, "lock", {}))
+    # then
+    assert not keys_in_memory(mine)
+    # and: that is no failure of the job, which is tried again soon
+    with pytest.raises(Postponed), _while_possible("verified"):
+        raise Locked("in the midst")
+
+
+def test_what_needs_no_keys_keeps_nobody_waiting_while_it_is_locked(service: Service) -> None:
+    service.lock_keys()
+    free = []
+    progressed = []
+    service.engine.progressed = lambda: progressed.append(True)
+    files = service.folder.look
+
+    def look() -> Listing:
+        free.append(not service.lock.mine)
+        return files()
+
+    service.folder.look = look  # type: ignore[method-assign]
+    # when: names are checked without keys, then: others have their turn
+    assert call(service, "verify", {"depth": "names"})["depth"] == "names"
+    # when: keys came for this check alone, then: the watchdog sees that it goes on
+    assert not progressed
+    assert call(service, "verify", {"depth": "content"}, keyring().without_seed())["depth"] == "content"
+    assert free[0] is True
+    assert progressed
+
+
+def test_keys_that_came_for_one_request_and_answers_stay_in_no_thread(laptop: Device, tmp_path: Path) -> None:
+    service = serve(laptop, Seconds())
+    laptop.add("mail")
+    service.lock_keys()
+    server = Server(service, tmp_path / "control.sock")
+    server.start()
+    try:
+        ring = encode_keyring(keyring().without_seed())
+        answer = asked(tmp_path / "control.sock", Request("list", {**LIST, "secrets": True}, ring))
+        assert service.accounts is None
+        eventually(lambda: not held_in_threads(ring) and not held_in_threads(answer), "no thread has them any more")
+    finally:
+        server.stop()
+
+
+def asked(path: Path, request: Request) -> bytes:
+    """Return the unframed answer to a request."""
+    peer = sockets.connect(path, 10.0)
+    assert peer is not None
+    with peer:
+        peer.sendall(control.encode_request(request))
+        return sockets.receive(peer, control.REPLY_LIMIT)
+
+
+def held_in_threads(data: bytes) -> list[str]:
+    """Return the names of other threads of which some frame has a variable with these bytes in it."""
+    frames = sys._current_frames()
+    threads = [t for t in threading.enumerate() if t is not threading.current_thread() and t.ident in frames]
+    return [t.name for t in threads if any(holds(value, data) for value in variables(frames[t.ident or 0]))]
+
+
+def variables(frame: FrameType | None) -> Iterator[Any]:
+    while frame is not None:
+        yield from list(frame.f_locals.values())
+        frame = frame.f_back
+
+
+def holds(value: Any, data: bytes) -> bool:
+    if isinstance(value, tuple):
+        return any(holds(one, data) for one in value)
+    return isinstance(value, bytes) and data in value
 
 
 def raise_with(replica: Replica) -> None:

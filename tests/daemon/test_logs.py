@@ -137,6 +137,24 @@ def test_a_followed_log_goes_on_when_its_file_rotates(tmp_path: Path) -> None:
         assert [next(entries).message for _ in range(2)] == ["event=n number=3", "event=n number=4"]
 
 
+def test_every_log_file_is_for_this_user_alone_those_after_a_rotation_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log").mkdir()
+    file = tmp_path / "log" / "otpkeep.log"
+    monkeypatch.setattr(logs, "LIMIT_BYTES", 200)
+    before = os.umask(0o022)
+    try:
+        (handler,) = logs._rotating(file)
+        with contextlib.closing(handler):
+            for number in range(20):
+                handler.emit(logging.makeLogRecord({"msg": logs.event("n", number=number), "levelno": logging.INFO}))
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in file.parent.iterdir()} == {0o600}
+    assert len(list(file.parent.iterdir())) == logs.KEPT + 1
+
+
 @pytest.mark.parametrize("line", ["", "event=x", "2026-05-01 INFO x", "yesterday INFO x"])
 def test_a_line_that_is_none_of_ours_is_no_entry(line: str) -> None:
     assert logfile.parse(line) is None

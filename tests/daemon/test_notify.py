@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -101,6 +102,26 @@ def test_passes_are_made_in_time_though_nothing_prompts_them(laptop: Device) -> 
         worker.stop()
     assert worker.failure is None
     assert min(after - before for before, after in pairwise(passes[1:])) >= 0.04
+
+
+def test_a_pass_that_fails_is_a_problem_until_one_does_not(laptop: Device) -> None:
+    own = OwnVault(laptop.path / "vault.aegis.json", laptop.random)
+    service = Service(laptop.store, laptop.folder, own, laptop.around, pid=os.getpid())
+    passes: list[int] = []
+    worker = Worker(service, lambda: 0.01, passed=lambda: passes.append(1), failed=lambda: passes.append(0))
+    # given: a store of which nothing can be read, as of a damaged one
+    laptop.store._db.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    worker.start()
+    try:
+        (problem,) = eventually(worker.problems, "it is told")
+        assert (problem["kind"], problem["subject"]) == ("integrity", "pass")
+        # when: it can be read again
+        laptop.store._db.set_authorizer(None)
+        worker.look()
+        eventually(lambda: not worker.problems(), "it is over")
+    finally:
+        worker.stop()
+    assert worker.failure is None
 
 
 def test_a_long_pass_tells_of_each_step(laptop: Device, phone: Device) -> None:

@@ -17,6 +17,7 @@ from otpkeep_daemon.engine import BATCH
 from otpkeep_daemon.folder import Published
 from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.own_vault import OwnVault
+from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import Locked, NotFound, OtpkeepError
 from support_cli import PROGRAM, environment
@@ -201,6 +202,29 @@ def test_a_daemon_of_which_a_part_can_t_start_ends_with_a_failure_and_leaves_no_
     assert "locked" not in done.stderr
     assert not answers(laptop_home)
     assert laptop_home.run("list").ok().json == []
+
+
+def test_a_socket_whose_thread_dies_ends_the_daemon_rather_than_leave_commands_waiting(
+    laptop: Device, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+    server = Server(serve(laptop, locked=False), tmp_path / "control.sock", ended.set)
+    server.start()
+    # when: the system takes away what it waits with
+    server._selector.close()
+    server._wake()
+    connect_to(tmp_path / "control.sock")
+    # then
+    assert ended.wait(30)
+    assert server.failure is not None
+    assert "socket-failed" in caplog.text
+    server.stop()
+    assert not (tmp_path / "control.sock").exists()
+
+
+def connect_to(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(path))
 
 
 @pytest.mark.parametrize("seq", ["9" * 20, "-1", "", "1.5", "0x1", "9" * 5_000])

@@ -155,6 +155,16 @@ def test_telling_never_waits_and_stopping_ends_what_runs(tmp_path: Path, caplog:
     assert "wait to be told" in caplog.text
 
 
+def test_an_alarm_that_can_t_be_told_silences_none_that_follow(tmp_path: Path) -> None:
+    command = script(tmp_path / "hook", f"cat > {tmp_path}/told")
+    with telling(str(command)) as teller:
+        # when: one holds what no JSON knows
+        teller.tell(NOTICE, {"kind": object()})
+        teller.tell(NOTICE, FACTS)
+        # then: the next one comes
+        eventually((tmp_path / "told").exists, "the next one is told")
+
+
 @contextmanager
 def session_bus() -> Iterator[str]:
     """A real message bus; yields its address."""

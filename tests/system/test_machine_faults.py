@@ -151,6 +151,17 @@ def test_a_read_only_store_is_read_and_a_daemon_on_it_goes_on_when_it_is_mounted
             all_is_well(alpha)
 
 
+def test_a_service_that_a_read_only_disk_lets_not_begin_is_tried_again(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "alpha") as disk:
+        alpha = begun(Device(disk.point, tmp_path / "folder"))
+        # when: not even the socket can be made
+        disk.read_only()
+        done = alpha.run("daemon", "run", env={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+        # then: the exit code is not the one after which no service manager tries again
+        assert "control socket" in done.err
+        assert done.code == 1
+
+
 def test_a_store_whose_disk_turns_read_only_by_an_error_is_named_and_read(tmp_path: Path) -> None:
     with ext4_disk(tmp_path / "alpha") as disk:
         alpha = begun(Device(disk.point, tmp_path / "folder"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -30,13 +31,37 @@ def verify(service: Service, args: Args) -> dict[str, Any]:
     return verification(service, args["depth"])
 
 
+class _LockedMeanwhile(Locked):
+    """It was locked in the midst of something that has the keys."""
+
+
 def verification(service: Service, depth: str, step: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Check the folder, and keep what came out for `status`; `step` is called again and again, and may raise."""
+    """Check the folder, and keep what came out for `status`; `step` is called again and again, and may raise.
+
+    Locked, and the keys are gone, if it is locked meanwhile.
+    """
+    try:
+        return _verification(service, depth, step)
+    except _LockedMeanwhile:
+        pass  # the traceback has the keys, so it must be gone before they are swept up
+    gc.collect()
+    raise Locked("otpkeep was locked in the midst of this check, which was given up", "Run it again.")
+
+
+def _verification(service: Service, depth: str, step: Callable[[], None]) -> dict[str, Any]:
     accounts = service.accounts
     if depth != "names" and accounts is None:
         raise Locked("checking the content needs the keys", "Give the passphrase, or use `--depth names`.")
+
+    def go_on() -> None:
+        step()
+        if service.accounts is not accounts and accounts is not None:
+            raise _LockedMeanwhile("")
+        if service.lock.mine:  # with keys that came for this call alone; then the engine can make no passes
+            service.engine.progressed()
+
     began, begin = service.around.now(), time.monotonic()
-    result = Verification(service.store, service.folder, accounts, depth, service.lock, step=step).run()
+    result = Verification(service.store, service.folder, accounts, depth, service.lock, step=go_on).run()
     _keep(service, result, began, int((time.monotonic() - begin) * 1000))
     return result
 
