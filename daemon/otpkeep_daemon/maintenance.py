@@ -68,6 +68,8 @@ class Maintenance:
 
     def problems(self) -> list[dict[str, str]]:
         """Return what is wrong as far as only a daemon knows: disks, and a backup that has stood still."""
+        if self._disks:
+            self._disks = self._low()
         return [*self._disks, *self.alarms.problems()]
 
     def shallow(self) -> bool:
@@ -113,11 +115,15 @@ class Maintenance:
     def _alarms(self) -> None:
         """Look for alarms, whatever else fails: that something does is what they are for."""
         try:
-            with self._service.lock, translated("the store can't be read now; nothing is lost"):
-                places = upkeep.places(self._service)
-            self._disks = disk_problems(places, self._config().low_disk_mb, self._measure)
+            self._disks = self._low()
         finally:
             self.alarms.check()
+
+    def _low(self) -> list[dict[str, str]]:
+        """Return the disks that are almost full now."""
+        with self._service.lock, translated("the store can't be read now; nothing is lost"):
+            places = upkeep.places(self._service)
+        return disk_problems(places, self._config().low_disk_mb, self._measure)
 
 
 @contextlib.contextmanager
