@@ -202,7 +202,7 @@ def test_a_daemon_of_which_a_part_can_t_start_ends_with_a_failure_and_leaves_no_
     )
     assert done.returncode == 1, done
     assert "ready" not in done.stderr
-    assert "locked" not in done.stderr
+    assert "database is locked" not in done.stderr
     assert not answers(laptop_home)
     assert laptop_home.run("list").ok().json == []
 

@@ -55,7 +55,7 @@ def test_a_new_device_and_a_job_are_told_of_once_across_restarts(tmp_path: Path)
     assert (found["verified"]["ok"], found["verified"]["depth"]) == (True, "content")
     assert {row["name"] for row in found["jobs"]} >= {"look", "beat", "compact", "verify", "alarms"}
     assert all(row["ok"] and row["next"] for row in found["jobs"])
-    assert f"new-device: the device {newcomer[:8]} has joined" in (tmp_path / "alpha.log").read_text()
+    assert f'kind=new-device message="the device {newcomer[:8]} has joined' in (tmp_path / "alpha.log").read_text()
     assert "Verified:" in text
     assert "JOB" in text
     # and a device that has joined shows nothing of the kind about itself or those that it found
