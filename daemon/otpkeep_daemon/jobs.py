@@ -15,7 +15,7 @@ from otpkeep_daemon.scheduler import attempt, next_due
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import wire
-from otpkeep_protocol.errors import OtpkeepError
+from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable
 
 REMEMBERED_S = 600
 """A job that runs more often is due soon after any restart: not worth a write to the disk each time."""
@@ -144,7 +144,7 @@ class Timetable:
         when = self._now()
         self._postponed.pop(name, None)
         trouble = attempt(name, self.jobs[name].run)
-        if isinstance(trouble, Postponed):
+        if isinstance(trouble, Postponed | StoreUnwritable):
             self._postponed[name] = when
             return
         try:

@@ -116,6 +116,10 @@ def test_path_names_the_file_and_edit_opens_it_and_checks_it(fresh: Device) -> N
     # and: another edit repairs it
     rows = fresh.run("config", "--edit", env={"EDITOR": "sed -i 's/^look_every_s = 0/look_every_s = 9/'"}).ok().json
     assert {row["key"]: row["value"] for row in rows}["look_every_s"] == 9
+    # and: an editor that fails is told of, with the file that it may have left half done
+    failed = fresh.run("config", "--edit", env={"EDITOR": "false"})
+    assert (failed.code, failed.error["kind"]) == (1, "refused")
+    assert str(settings(fresh)) in failed.error["message"]
 
 
 def test_a_shell_completes_the_names_of_settings(fresh: Device) -> None:

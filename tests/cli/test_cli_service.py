@@ -46,6 +46,7 @@ def test_wrong_words_are_usage_errors(device: Device, words: list[str]) -> None:
 def test_where_there_is_no_journal_the_log_is_the_daemons_own_file(device: Device) -> None:
     elsewhere = {"PATH": "/nonexistent"}
     assert device.run("service", "logs", env=elsewhere).ok().json == []
+    assert "none yet" in device.run("service", "logs", json=False, env=elsewhere).ok().err
     with device.daemon():
         device.add(uri(1, issuer="Geheimbank"))
     log = device.run("service", "logs", env=elsewhere).ok().json

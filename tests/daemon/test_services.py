@@ -302,6 +302,7 @@ def test_a_service_that_is_as_it_should_be_has_no_problem() -> None:
     assert [row["kind"] for row in problems(fine, None, program_there=True)] == ["not-served"]
     assert [row["kind"] for row in problems(fine, 6, program_there=True)] == ["another-daemon"]
     assert [row["kind"] for row in problems(fine, 5, program_there=False)] == ["program-gone"]
+    assert [row["kind"] for row in problems(fine, 6, program_there=True, elsewhere=True)] == ["elsewhere"]
     ended = replace(fine, running=False, pid=None, last_exit=Exit("exited", "226"))
     assert [row["kind"] for row in problems(ended, None, program_there=True)] == ["sandbox-failed", "not-running"]
     ended = replace(ended, last_exit=Exit("exited", "243"))

@@ -152,7 +152,7 @@ def test_telling_never_waits_and_stopping_ends_what_runs(tmp_path: Path, caplog:
         eventually((tmp_path / "begun").exists, "the command runs")
         begin = time.monotonic()
     assert time.monotonic() - begin < 5
-    assert "alarm-only-here" in caplog.text
+    assert "event=alarm-only-here" in caplog.text
 
 
 def test_an_alarm_that_can_t_be_told_silences_none_that_follow(tmp_path: Path) -> None:

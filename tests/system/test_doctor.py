@@ -256,6 +256,7 @@ def test_files_that_are_not_downloaded_are_found(device: Device) -> None:
 
 def test_a_full_or_read_only_disk_is_found(device: Device) -> None:
     with mounted("tmpfs", "none", device.folder, "size=1m,mode=700"):
+        (device.folder / "films").write_bytes(bytes(1_000_000))
         assert "folder" in only_finding(device, "space")["message"]
         subprocess.run(["mount", "-o", "remount,ro", device.folder], check=True, timeout=60)
         assert "read-only" in only_finding(device, "folder")["message"]

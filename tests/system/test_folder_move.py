@@ -98,7 +98,8 @@ class TestMoved:
             # then: the watcher prompts the look
             eventually(lambda: len(listed(alpha)) == 4, "the edit in the new folder is seen")
             found = status(alpha)
-            assert (found["problems"], found["folder"]["path"], found["folder"]["pending"]) == ([], str(new), 0)
+            assert [problem["kind"] for problem in found["problems"]] == ["new-device"]
+            assert (found["folder"]["path"], found["folder"]["pending"]) == (str(new), 0)
         # and: after a restart it is still the new one
         with alpha.daemon():
             assert place(alpha) == str(new)

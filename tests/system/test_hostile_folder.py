@@ -128,7 +128,7 @@ def test_names_that_steer_neither_stop_anything_nor_reach_the_log_raw(tmp_path: 
     # then: each line of the log is one of the daemon's own
     log = (tmp_path / "alpha.log").read_bytes()
     assert log.strip()
-    assert all(line.split(b" ")[0] in (b"INFO", b"WARNING", b"ERROR") for line in log.splitlines()), log
+    assert all(line.split(b" ")[0] in (b"INFO", b"WARNING", b"ERROR", b"CRITICAL") for line in log.splitlines()), log
     assert clean(log.decode("ascii"))
     # and: another device takes in everything
     beta = heir(alpha)

@@ -107,8 +107,8 @@ def test_a_locked_or_missing_keychain_leaves_the_daemon_locked_and_mirroring_unt
             eventually(lambda: not waits(device), "the daemon unlocks itself")
             assert len(device.run("list", env=KEYLESS).ok().json) == 2
     said = (device.home.parent / "alpha.log").read_text()
-    assert "locked: the keychain is locked" in said
-    assert "unlocked by the keychain" in said
+    assert 'event=locked reason="the keychain is locked"' in said
+    assert 'event=unlocked by="the keychain' in said
     # and: without any keychain it is the same, and the passphrase opens it
     with daemon(device, None):
         assert "there is no keychain here" in waits(device)[0]["message"]

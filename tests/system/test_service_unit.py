@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from otpkeep_daemon.version import VERSION
 from support_system import eventually, need, uri
 from support_systemd import HOME, RUNTIME, UID, Machine, user_machine
 from support_watch import PLAIN, entry_of
@@ -251,6 +252,22 @@ def test_installing_again_is_harmless_and_brings_an_old_unit_up_to_date(machine:
     assert status(machine)["pid"] != before
 
 
+def test_installing_again_after_an_update_starts_the_new_daemon(machine: Machine) -> None:
+    # given: a daemon that runs, of the otpkeep that was there before
+    program = HOME / "bin" / "otpkeep"
+    present = machine.read(program)
+    older = "import otpkeep_daemon.version\notpkeep_daemon.version.VERSION = '0.0.1'\nfrom otpkeep_cli"
+    machine.run("sh", "-c", f"cat > {program}", root=True, stdin=present.replace("from otpkeep_cli", older, 1)).ok()
+    machine.otpkeep("service", "restart").ok()
+    machine.run("sh", "-c", f"cat > {program}", root=True, stdin=present).ok()
+    assert machine.json("status")["daemon"]["version"] == "0.0.1"
+    # when
+    again = machine.json("service", "install")
+    # then
+    assert (again["changed"], again["restarted"]) == (False, True)
+    assert machine.json("status")["daemon"]["version"] == VERSION
+
+
 def test_a_two_way_file_named_later_is_opened_in_the_sandbox_and_the_keys_are_kept(machine: Machine) -> None:
     other = HOME / "Documents" / "plain.json"
     machine.write(other, PLAIN.read_text())
@@ -330,6 +347,7 @@ def test_the_unit_is_found_by_the_manager_whatever_the_shell_calls_its_settings(
     shell = {"XDG_CONFIG_HOME": str(HOME / "elsewhere")}
     found = machine.json("service", "status", env=shell)
     assert found["files"][0] == str(UNITS / "otpkeep.service")
+    assert [row["kind"] for row in found["problems"] if row["kind"] != "no-lingering"] == ["elsewhere"]
     # then: installing from there would be for other places, and is refused
     assert machine.otpkeep("service", "install", env=shell).error["kind"] == "refused"
 

@@ -11,7 +11,7 @@ from otpkeep_cli.params import text
 from otpkeep_cli.render.settings import set_text, settings_text, value_text
 from otpkeep_cli.screen import Screen
 from otpkeep_cli.session import places
-from otpkeep_protocol.errors import OtpkeepError, Usage
+from otpkeep_protocol.errors import OtpkeepError, Refused, Usage
 
 if TYPE_CHECKING:
     from otpkeep_daemon.paths import Paths
@@ -84,7 +84,11 @@ def _edit(screen: Screen, where: Paths) -> None:
 
     where.prepare_config()
     config_file.create_template(where.config)
-    click.edit(filename=str(where.config))
+    try:
+        click.edit(filename=str(where.config))
+    except click.ClickException as error:
+        message = f"The editor did not end well ({error.message}). The settings are as it left them: {where.config}"
+        raise Refused(message, "Set EDITOR to an editor that works here, or: otpkeep config KEY VALUE") from error
     rows = configuring.rows(where)
     applied = configuring.taken_up(where)
-    screen.done(rows, lambda: "The running daemon goes by it now." if applied else "The file is well.")
+    screen.done(rows, lambda: "The running daemon goes by it now." if applied else "The file is fine.")

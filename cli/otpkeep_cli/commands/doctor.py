@@ -14,7 +14,7 @@ from otpkeep_cli.session import places
 @click.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Find what is wrong on this machine; ends with 1 if anything is."""
+    """Find what is wrong on this machine; ends with 1 if so."""
     from otpkeep_daemon.doctor.registry import examine  # --help needs none of it
 
     screen: Screen = ctx.obj

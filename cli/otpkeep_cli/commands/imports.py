@@ -33,7 +33,7 @@ def import_file(
     placeholder: bool,
     passphrase_file: str | None,
 ) -> None:
-    """Add the accounts of an otpauth list or Aegis file (- reads it)."""
+    """Add the accounts of an otpauth list or Aegis file (- reads)."""
     from otpkeep_daemon.formats import entry, registry  # brings cryptography
 
     data = read_source(file, entry.MAX_INPUT)

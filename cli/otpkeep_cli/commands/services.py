@@ -26,24 +26,27 @@ MOST_LINES = 100_000
 
 @click.group("service")
 def service() -> None:
-    """The daemon as a service: installed once, then it runs by itself."""
+    """The daemon as a service, which starts by itself."""
 
 
 @service.command()
 @click.pass_obj
 def install(screen: Screen) -> None:
-    """Install the service and start it; again, it brings an old one up to date."""
+    """Install the service, or bring it up to date, and start it."""
     from otpkeep_daemon.access import is_set_up  # --help needs none of it
 
     platform = _platform()
     if not is_set_up(places()):
         raise Refused("otpkeep is not set up here", "Run `otpkeep init` or `otpkeep recover FOLDER` first.")
     done = _install(platform)
+    was_old = _is_old(_ping())
+    if was_old:
+        platform.restart()
     state, daemon = platform.state(), _ping() or {}
     result = {
         "service": state.kind,
         "changed": done.changed,
-        "restarted": done.restarted,
+        "restarted": done.restarted or was_old,
         "sandboxed": done.sandboxed,
         "lingering": state.lingering,
         "files": [str(path) for path in state.files],
@@ -72,12 +75,11 @@ def _install(platform: Platform) -> Installed:
 
 def _check_alone(platform: Platform, environment: Mapping[str, str], serving: int | None) -> None:
     """Refuse where the service is another device's, or a daemon runs that somebody started by hand."""
+    from otpkeep_daemon.services import advice  # --help needs none of it
+
     before = platform.environment()
     if before is not None and before != environment:
-        raise Refused(
-            "A service is installed for other places (OTPKEEP_HOME or XDG directories). Nothing was changed.",
-            "Run this with the same variables, or `otpkeep service uninstall` first.",
-        )
+        raise Refused(f"{advice.ELSEWHERE} Nothing was changed.", advice.ELSEWHERE_HINT)
     if serving is not None and platform.state().pid != serving:
         raise Refused(
             f"A daemon runs here that the service did not start: process {serving}. Nothing was changed.",
@@ -89,10 +91,11 @@ def _check_alone(platform: Platform, environment: Mapping[str, str], serving: in
 @click.pass_obj
 def uninstall(screen: Screen) -> None:
     """Stop the service and take it away; all data stays."""
-    paths = places()
-    gone = _platform().uninstall()
+    paths, platform = places(), _platform()
+    elsewhere = _is_elsewhere(platform)
+    gone = platform.uninstall()
     result = {"removed": [str(path) for path in gone], "data": str(paths.data), "config": str(paths.config_dir)}
-    screen.done(result, lambda: render.uninstalled_text(result))
+    screen.done(result, lambda: render.uninstalled_text(result, elsewhere=elsewhere))
 
 
 @service.command()
@@ -130,7 +133,7 @@ def status(screen: Screen) -> None:
     pid = daemon["pid"] if daemon is not None else None
     result = render.state_row(state) | {
         "daemon": {"running": daemon is not None, "pid": pid, "locked": daemon["locked"] if daemon else None},
-        "problems": problems(state, pid, platform.program_there()),
+        "problems": problems(state, pid, platform.program_there(), elsewhere=_is_elsewhere(platform)),
     }
     screen.answer(result, lambda: render.status_text(result))
 
@@ -146,8 +149,10 @@ def logs(screen: Screen, *, follow: bool, lines: int, since: str | None) -> None
     if screen.asked.json and not follow:
         screen.answer([render.entry_row(entry) for entry in entries], str)
         return
+    shown = False
     try:
         for entry in entries:
+            shown = True
             if screen.asked.json:
                 screen.answer(render.entry_row(entry), str)
             else:
@@ -155,6 +160,8 @@ def logs(screen: Screen, *, follow: bool, lines: int, since: str | None) -> None
     except KeyboardInterrupt:
         if not follow:
             raise
+    if not shown and not follow:
+        screen.note("The log has no such line, or there is none yet.")
 
 
 def _log(lines: int, since: float | None, *, follow: bool) -> Iterator[Entry]:
@@ -182,6 +189,21 @@ def _platform() -> Platform:
     from otpkeep_daemon.services.platform import choose  # --help needs none of it
 
     return choose(sys.platform, os.environ, Path.home(), places().log, shutil.which)
+
+
+def _is_elsewhere(platform: Platform) -> bool:
+    """Tell whether a service is installed for other places than those of this command."""
+    from otpkeep_daemon.services.platform import kept_environment  # --help needs none of it
+
+    installed = platform.environment()
+    return installed is not None and installed != kept_environment(os.environ)
+
+
+def _is_old(daemon: Mapping[str, Any] | None) -> bool:
+    """Tell whether the daemon that answers is of another otpkeep than this command: an update came in between."""
+    from otpkeep_daemon.version import skew  # --help needs none of it
+
+    return daemon is not None and skew({"running": True, **daemon}) is not None
 
 
 def _ping() -> dict[str, Any] | None:

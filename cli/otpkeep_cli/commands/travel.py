@@ -23,7 +23,7 @@ _ALL = "This brings every account back to how it was then; accounts added since 
 @click.argument("new", metavar="[B]", required=False, type=params.moment)
 @click.pass_obj
 def diff(screen: Screen, old: Moment | str, new: Moment | str | None) -> None:
-    """Show what changed from A to B, or to now; each a TIME or EVENT."""
+    """Show what changed from A to B (each TIME or EVENT), or to now."""
     for moment in (old, new):
         screen.note(params.zone_note(moment))
     with service() as call:
@@ -56,7 +56,7 @@ def undo(screen: Screen, event: str | None, force: bool) -> None:
 @click.option("--yes", is_flag=True, help="Restore every account without asking.")
 @click.pass_obj
 def restore(screen: Screen, *, account: str | None, moment: Moment | str, dry_run: bool, yes: bool) -> None:
-    """Bring an account, or all, back to how it was; deleted ones too."""
+    """Bring an account, or all, back to how it was, deleted or not."""
     asks = account is None and not dry_run and not yes
     if asks and not ask.can_ask():
         raise Usage(_ALL, "Look with --dry-run, and say --yes if that is what you want.")

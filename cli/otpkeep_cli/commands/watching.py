@@ -79,7 +79,7 @@ def unwatch(screen: Screen, *, file: str) -> None:
 @click.option("--passphrase-file", type=FILE, help="File that holds the new password of the watched file.")
 @click.pass_obj
 def review(screen: Screen, *, ident: str | None, accept: bool | None, passphrase_file: str | None) -> None:
-    """Show changes of watched files that wait for you, or decide one."""
+    """Show the changes of watched files that wait, or decide one."""
     if ident is None and (accept is not None or passphrase_file):
         raise Usage("Name the change that you decide about.", "`otpkeep review` lists what waits.")
     password = None

@@ -46,7 +46,7 @@ def status_text(row: Mapping[str, Any]) -> str:
             ("Service", f"{row['service']}, {plain(row['state'])}{since}"),
             ("At login", "starts" if row["enabled"] else "does not start"),
             ("Daemon", answers),
-            ("Says", plain(row["says"])),
+            ("Says", plain(row["says"]) if row["running"] else ""),
             ("Restarts", str(row["restarts"]) if row["restarts"] is not None else ""),
             ("Last end", _end(row["last_exit"])),
         ]
@@ -64,9 +64,11 @@ def installed_text(row: Mapping[str, Any]) -> str:
     """Return what an installation did, and what may still be wanted."""
     from otpkeep_daemon.services import advice  # only words, and only here
 
-    lines = [
-        "Installed: the daemon runs now, and from every login on." if row["changed"] else "Nothing to do: it runs."
-    ]
+    lines = ["Nothing to do: it runs."]
+    if row["changed"]:
+        lines = ["Installed: the daemon runs now, and from every login on."]
+    elif row["restarted"]:
+        lines = ["Started again: the daemon that ran was of another otpkeep than this."]
     if row["locked"]:
         lines.append("It is locked and only keeps what is sealed in step: otpkeep unlock --remember METHOD")
     if row["lingering"] is False:
@@ -76,9 +78,11 @@ def installed_text(row: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def uninstalled_text(row: Mapping[str, Any]) -> str:
-    """Return what was taken away, and where the data is."""
+def uninstalled_text(row: Mapping[str, Any], *, elsewhere: bool) -> str:
+    """Return what was taken away, and where the data is; `elsewhere` if the service was not for these places."""
     first = "The service is gone." if row["removed"] else "There was no service."
+    if elsewhere:
+        return f"{first} It was for other places (OTPKEEP_HOME or XDG directories); all data is where it was."
     return f"{first} Your accounts are where they were, in {plain(row['data'])} and in the folder; commands still work."
 
 

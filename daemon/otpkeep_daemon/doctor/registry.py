@@ -53,7 +53,7 @@ class Check(Generic[Facts]):
 
 CHECKS: tuple[Check[Any], ...] = (
     Check("set-up", "this device is set up", set_up.set_up, set_up.judge_set_up),
-    Check("config", "the settings are well", set_up.config_file, set_up.judge_config),
+    Check("config", "the settings are fine", set_up.config_file, set_up.judge_config),
     Check("permissions", "only you can open otpkeep's files", private_files.own_places, private_files.judge_places),
     Check("secret-files", "no passphrase lies open", private_files.secret_sources, private_files.judge_sources),
     Check("store", "the store is whole", set_up.store_file, set_up.judge_store),

@@ -69,7 +69,7 @@ def judge_unit(unit: Unit) -> list[Finding]:
     found = _judge_program(unit.text, unit.program)
     if unit.home and unit.home not in unit.text:
         message = f"OTPKEEP_HOME is {unit.home} here, and the service works with another place"
-        found.append(Finding(message, f"{_INSTALL} (under this OTPKEEP_HOME), or unset OTPKEEP_HOME"))
+        found.append(Finding(message, f"Unset OTPKEEP_HOME, or: otpkeep service uninstall && {_INSTALL}"))
     if not unit.shown:
         message = "the service is installed; whether it runs could not be asked of systemd"
         return [

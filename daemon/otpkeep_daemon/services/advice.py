@@ -6,10 +6,13 @@ from otpkeep_daemon.services.state import State
 from otpkeep_daemon.services.unit import SANDBOX_FAILED
 
 
-def problems(state: State, served_by: int | None, program_there: bool) -> list[dict[str, str]]:
+def problems(
+    state: State, served_by: int | None, program_there: bool, *, elsewhere: bool = False
+) -> list[dict[str, str]]:
     """Return problems as `status` shows them; `served_by` is the process that answers on the socket, None if none does.
 
-    `program_there` tells whether the program that the service starts still exists.
+    `program_there` tells whether the program that the service starts still exists, `elsewhere` whether the service
+    was installed for other places than those of this command.
     """
     if not state.installed:
         return [_problem("not-installed", "No service is installed: edits are published only by commands.", _INSTALL)]
@@ -21,9 +24,11 @@ def problems(state: State, served_by: int | None, program_there: bool) -> list[d
     if not state.running:
         found += _why_not(state)
         found.append(_problem("not-running", f"The service does not run: {state.state}.", _START))
+    elif elsewhere:
+        found.append(_problem("elsewhere", ELSEWHERE, ELSEWHERE_HINT))
     elif served_by is None:
         found.append(_problem("not-served", "The service runs, and its daemon does not answer.", _LOGS))
-    if served_by is not None and served_by != state.pid:
+    if served_by is not None and served_by != state.pid and not elsewhere:
         found.append(_problem("another-daemon", f"Process {served_by} serves, which is not the service's.", _OTHER))
     if state.lingering is False:
         found.append(_problem("no-lingering", LINGER_MESSAGE, LINGER_HINT))
@@ -52,6 +57,8 @@ LINGER_MESSAGE = "The service runs only while you are logged in."
 LINGER_HINT = "If it is to run from the start of the machine on: loginctl enable-linger"
 SANDBOX_MESSAGE = "The service runs without a sandbox: this machine forbids user namespaces to ordinary users."
 SANDBOX_HINT = "It backs up all the same. Once they are allowed: otpkeep service uninstall, then install."
+ELSEWHERE = "The service is installed for other places (OTPKEEP_HOME or XDG directories)."
+ELSEWHERE_HINT = "Run this with the same variables, or `otpkeep service uninstall` first and then install it for these."
 _REMEMBER = "Run `otpkeep unlock --remember METHOD` again, then `otpkeep service start`."
 _INSTALL = "Run `otpkeep service install`."
 _START = "Run `otpkeep service start`; `otpkeep service logs` says why it ended."
