@@ -176,7 +176,9 @@ def test_a_daemon_feeds_the_watchdog_by_its_passes_and_says_when_it_ends(ear: so
 
 def test_a_service_that_cannot_start_says_so_by_log_and_exit_code(ear: socket.socket, tmp_path: Path) -> None:
     device = Program(tmp_path / "alpha", tmp_path / "folder")
-    done = device.run("daemon", "run", env={"NOTIFY_SOCKET": ear.getsockname()})
+    # given: a home that was never set up
+    bus = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+    done = device.run("daemon", "run", env={"NOTIFY_SOCKET": ear.getsockname(), **bus})
     assert done.code == 78
     assert done.err.startswith("CRITICAL event=not-started reason=")
     assert not done.out
