@@ -2,6 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+# One more than there are cores: many tests wait for a daemon.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
 .PHONY: setup demo test lint unit sweep bench vectors clean
 
@@ -25,11 +27,11 @@ lint: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 # Kills at every system call, where `make test` takes a part of them.
 sweep: setup
-	OTPKEEP_SWEEP=all $(BIN)/pytest -n auto tests/system
+	OTPKEEP_SWEEP=all $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/system
 
 bench: setup
 	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done

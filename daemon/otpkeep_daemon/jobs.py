@@ -11,7 +11,7 @@ from otpkeep_daemon.config import Config
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.rows import timestamp
-from otpkeep_daemon.scheduler import attempt, next_due
+from otpkeep_daemon.scheduler import Postponed, attempt, next_due
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import wire
@@ -24,12 +24,6 @@ LIMIT = 4096
 RETRY_S = 3600.0
 """After which, at the latest, a job is tried again that failed, or could not be done when it was due."""
 log = logging.getLogger(__name__)
-
-
-class Postponed(OtpkeepError):
-    """A job that could not be done now, which is no failure: it counts as not run."""
-
-    kind = "postponed"
 
 
 @dataclass(frozen=True, slots=True)

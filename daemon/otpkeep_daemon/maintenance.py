@@ -15,9 +15,10 @@ from otpkeep_daemon.calls import call
 from otpkeep_daemon.config import Config
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.free_space import Measure, disk_problems
-from otpkeep_daemon.jobs import Job, Postponed
+from otpkeep_daemon.jobs import Job
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.operations import upkeep
+from otpkeep_daemon.scheduler import Postponed
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.verified import last_verified
 from otpkeep_protocol.errors import Locked, OtpkeepError, Unreachable

@@ -21,6 +21,12 @@ from otpkeep_protocol.errors import OtpkeepError
 _log = logging.getLogger(__name__)
 
 
+class Postponed(OtpkeepError):
+    """A job that could not be done now, which is no failure: it counts as not run."""
+
+    kind = "postponed"
+
+
 def next_due(period_s: float, last: float | None, now: float) -> float:
     """Return when a job is due next (seconds since 1970, like `last` and `now`), never before `now`.
 
@@ -36,6 +42,9 @@ def attempt(name: str, run: Callable[[], object]) -> OtpkeepError | None:
     """Run a job, and return what went wrong, if anything did."""
     try:
         run()
+    except Postponed as error:
+        _log.info(event("job-postponed", job=name, reason=error.message))
+        return error
     except OtpkeepError as error:
         _log.warning(event("job-failed", job=name, reason=error.message))
         return error

@@ -20,12 +20,12 @@ from otpkeep_daemon.config import Config, parse_config
 from otpkeep_daemon.folder import Listing
 from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.idle import Idle, is_due
-from otpkeep_daemon.jobs import Postponed
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.maintenance import _while_possible
 from otpkeep_daemon.operations.upkeep import verification
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.scheduler import Postponed
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.watches import Watch

@@ -16,6 +16,8 @@ from support_system import eventually, need, uri
 from support_systemd import HOME, RUNTIME, UID, Machine, user_machine
 from support_watch import PLAIN, entry_of
 
+pytestmark = pytest.mark.xdist_group("service")  # they share one manager
+
 PASSPHRASE = "correct horse battery staple"
 FOLDER = HOME / 'Cloud "100%" \\$x' / "otpkeep"
 WATCHED = HOME / "apps" / "aegis.json"
