@@ -16,7 +16,7 @@ from otpkeep_daemon.calls import call
 from otpkeep_daemon.formats import aegis, registry
 from otpkeep_daemon.formats.entry import Rewrite
 from otpkeep_daemon.own_vault import OwnVault
-from otpkeep_daemon.report import watched_problems
+from otpkeep_daemon.problems import watched_problems
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import NotFound, Refused, WrongPassphrase
 from support_system import base32

@@ -1,0 +1,173 @@
+"""What is wrong with the folder, the vault, its devices and watched files, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.newcomers import newcomers
+from otpkeep_daemon.reviewing import REASONS
+from otpkeep_daemon.rows import Names, is_retired, timestamp
+from otpkeep_daemon.store import Store
+from otpkeep_daemon.vault_files import copies_beside, stamp_of
+from otpkeep_daemon.watched import Watched
+from otpkeep_daemon.watches import OWN, Watch
+from otpkeep_protocol import plan
+from otpkeep_protocol.errors import StoreUnwritable
+from otpkeep_protocol.ids import event_name
+from otpkeep_protocol.plan import Seen
+from otpkeep_protocol.state import State
+
+FAR_AHEAD_MS = 24 * 3600 * 1000
+
+
+def problems(
+    store: Store, engine: Engine, accounts: Accounts | None, now_ms: int, *, labels: bool
+) -> list[dict[str, str]]:
+    """Return what is wrong, each with what to do; devices by their labels or by their ids."""
+    found = []
+    trouble = engine.last.trouble
+    if trouble is not None and not isinstance(trouble, StoreUnwritable):
+        found.append(_problem(trouble.kind, trouble.message, trouble.hint, "folder"))
+    found += _folder_problems(store, engine, now_ms)
+    if accounts is not None:
+        names = accounts.names() if labels else Names(State(), store.writers())
+        found += _vault_problems(store, accounts, names, now_ms)
+    return found
+
+
+def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str, str]]:
+    looked = store.looked(but=("ok", "foreign", "slot", "replaced")).values()
+    seen = {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since) for v in looked}
+    late = plan.overdue(seen, now_ms // 1000)
+    found = _each("damaged", late, "does not open", "`otpkeep verify` names what it held.")
+    for verdict, (message, hint) in _VERDICTS.items():
+        found += _each(verdict, [v.name for v in looked if v.verdict == verdict], message, hint)
+    if engine.last.missing:
+        message = f"{len(engine.last.missing)} files that were in the folder are gone; nothing is lost on this device"
+        found.append(_problem("missing", message, "This device's files are put back by themselves."))
+    return found
+
+
+MOST_NAMED = 5
+"""Files of one kind that are named one by one; of more than these their number says enough."""
+
+
+def _each(kind: str, names: Sequence[str], message: str, hint: str) -> list[dict[str, str]]:
+    if len(names) > MOST_NAMED:
+        return [_problem(kind, f"{len(names)} files in the folder, {names[0]} among them: each {message}", hint)]
+    return [_problem(kind, f"{name} in the folder {message}", hint, name) for name in names]
+
+
+_VERDICTS: Mapping[str, tuple[str, str]] = {
+    "other-vault": ("belongs to another vault; it is left alone", "Keep one vault in a folder."),
+    "newer": ("was written by a newer otpkeep", "Update otpkeep on this device."),
+    "rejected": (
+        "was sealed with this vault's key, but nobody the vault knows vouches for it",
+        "Keep it, and ask for help.",
+    ),
+}
+
+
+def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int) -> list[dict[str, str]]:
+    chains = accounts.replica.chains
+    found = [
+        _problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
+        for writer, count in sorted(chains.missing().items())
+    ]
+    for writer in chains.forks:
+        message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
+        found.append(_problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
+    if len(accounts.replica.current_slot_statements()) > 1:
+        message = "two devices set a new passphrase at once; all of them open this vault"
+        found.append(_problem("slots", message, "Recover on one more device with the code and set another."))
+    for writer, seq, problem in store.problems():
+        message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
+        found.append(_problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
+    own = store.need("device")
+    for writer in (w for w in chains.writers() if store.writers().get(w) != own):
+        _, wall = chains.last_seen_by(writer)
+        if wall - now_ms > FAR_AHEAD_MS:
+            message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
+            hint = "Set its clock, or this machine's if that is behind; no edit is lost."
+            found.append(_problem("clock", message, hint, writer.hex()))
+    return found
+
+
+_GAP = "Let that device and this one sync."
+
+
+def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:
+    """Return the devices that are new, and, with keys, those that nobody has heard of for `silent_s`.
+
+    They are named by their ids: a label is nothing for a log.
+    """
+    state = accounts.replica.state if accounts is not None else None
+    found = []
+    for device, when in newcomers(store, now_ms).items():
+        if state is None or not is_retired(state, device):
+            message = f"the device {device.hex()[:8]} has joined the vault; this one heard of it on {timestamp(when)}"
+            found.append(_problem("new-device", message, _NEW_DEVICE, device.hex()))
+    for device, last in _last_words(store, accounts).items() if accounts is not None else ():
+        if now_ms - last >= silent_s * 1000:
+            message = f"the device {device.hex()[:8]} was last heard of on {timestamp(last)}"
+            found.append(_problem("silent", message, _SILENT, device.hex()))
+    return found
+
+
+_NEW_DEVICE = (
+    "`otpkeep devices` shows its name. If it is not yours, somebody knows your passphrase or recovery code: "
+    "change what your accounts' secrets protect, from another machine."
+)
+_SILENT = "Start otpkeep there, and see that its folder syncs; `otpkeep devices` shows its name."
+
+
+def _last_words(store: Store, accounts: Accounts) -> dict[bytes, int]:
+    """Return when (ms) each other device that is not retired was last heard of, if ever."""
+    words: dict[bytes, int] = {}
+    for writer, device in store.writers().items():
+        words[device] = max(words.get(device, 0), accounts.replica.chains.last_seen_by(writer)[1])
+    own, state = store.need("device"), accounts.replica.state
+    return {d: last for d, last in words.items() if last and d != own and not is_retired(state, d)}
+
+
+def _problem(kind: str, message: str, hint: str, subject: str = "") -> dict[str, str]:
+    """Return a problem; `subject` says which of its kind it is, in words that stay the same."""
+    return {"kind": kind, "subject": subject, "message": message, "hint": hint}
+
+
+def watched_problems(watched: Watched) -> list[dict[str, str]]:
+    """Return what a person must know of the watched files."""
+    found = [
+        _problem(
+            "held",
+            f"a change of {hold.path} waits, since {REASONS[hold.reason]}; nothing of it was done",
+            f"`otpkeep review {hold.id}` shows it; --accept does it, --reject keeps the accounts as they are.",
+            hold.id,
+        )
+        for hold in watched.watches.holds()
+    ]
+    found += [_problem(trouble.kind, trouble.message, trouble.hint, str(p)) for p, trouble in watched.troubles.items()]
+    for path in sorted(watched.changed_while_locked):
+        message = f"{path} has changed, and is read once otpkeep is unlocked"
+        found.append(_problem("locked", message, "Run `otpkeep unlock`.", str(path)))
+    for watch in watched.watches.all():
+        found += _file_problems(watch)
+    return found
+
+
+def _file_problems(watch: Watch) -> list[dict[str, str]]:
+    if watch.format == OWN:
+        return []
+    found = [
+        _problem("conflict-copy", f"{copy} is another version of {watch.path}; it is left alone", _COPY_HINT, str(copy))
+        for copy in copies_beside(watch.path)
+    ]
+    if stamp_of(watch.path) is None:
+        message = f"the watched file {watch.path} is gone; that deletes no account"
+        found.append(_problem("watched-missing", message, "Put it back, or run `otpkeep unwatch`.", str(watch.path)))
+    return found
+
+
+_COPY_HINT = "What it had beyond the file was taken in once it could be read. Delete it when you need it no longer."
