@@ -27,6 +27,7 @@ from otpkeep_daemon.teller import Teller, facts
 from otpkeep_protocol.errors import (
     Busy,
     IntegrityProblem,
+    Locked,
     Malformed,
     OtpkeepError,
     Refused,
@@ -101,7 +102,7 @@ def _run(paths: Paths, given: Passphrase | None, typed: Passphrase | None, super
         raise _Served(f"otpkeep is already running here: {holder(paths.lock)}", "Stop it first, or use it as it is.")
     service = open_service(paths, lock, pid=os.getpid(), settings=settings)
     try:
-        _unlock(service, given, typed)
+        _unlock(service, given, typed, supervised=supervisor.listens)
         code = _serve(service, paths, settings, supervisor)
     finally:
         service.close()
@@ -109,10 +110,18 @@ def _run(paths: Paths, given: Passphrase | None, typed: Passphrase | None, super
     return code
 
 
-def _unlock(service: Service, given: Passphrase | None, typed: Passphrase | None) -> None:
-    """Unlock by the first source there is; by none of them the daemon starts locked, and says why."""
+def _unlock(service: Service, given: Passphrase | None, typed: Passphrase | None, *, supervised: bool) -> None:
+    """Unlock by the first source there is; by none of them the daemon starts locked, and says why.
+
+    So it does under a supervisor if what it is given does not fit: it had better mirror than end.
+    """
     if given is not None:
-        service.unlock(_keys(service, given))
+        try:
+            service.unlock(_keys(service, given))
+        except (Locked, WrongPassphrase, Refused) as reason:
+            if not supervised:
+                raise
+            service.wait_because(reason)
     elif not service.unlock_by_itself() and typed is not None:
         service.unlock(_keys(service, typed))
     if service.accounts is None:

@@ -132,10 +132,14 @@ class Service:
                     self.unlock(keys)
                 log.info(event("unlocked", by=METHODS[self.remembering.method]))
         except OtpkeepError as reason:
-            self.waits = reason
-            _forget_frames(reason)
+            self.wait_because(reason)
             return False
         return True
+
+    def wait_because(self, reason: OtpkeepError) -> None:
+        """Stay locked, and keep for `status` why."""
+        self.waits = reason
+        _forget_frames(reason)
 
     def lock_keys(self) -> None:
         """Forget the keys and everything that they opened."""

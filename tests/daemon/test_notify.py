@@ -19,7 +19,8 @@ from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.worker import Worker
 from support_cli import Device as Program
-from support_system import eventually, killed_at_the_end, launch
+from support_cli import secret_file
+from support_system import eventually, killed_at_the_end, launch, status
 from support_vault import Device, deliver
 
 PID = 77
@@ -122,6 +123,20 @@ def test_a_daemon_that_nobody_will_start_again_tells_a_person(ear: socket.socket
     document = json.loads(told.read_text())
     assert (document["kind"], document["state"]) == ("not-started", "raised")
     assert "newer otpkeep" in document["message"]
+
+
+def test_a_service_whose_passphrase_does_not_fit_starts_locked_and_says_why(ear: socket.socket, tmp_path: Path) -> None:
+    device = Program(tmp_path / "alpha", tmp_path / "folder")
+    device.init()
+    wrong = str(secret_file(tmp_path / "wrong", "not the passphrase at all"))
+    with killed_at_the_end(launch(device, NOTIFY_SOCKET=ear.getsockname(), OTPKEEP_PASSPHRASE_FILE=wrong)) as daemon:
+        eventually(lambda: "READY=1" in heard(ear), "it is ready")
+        found = status(device)
+        assert found["daemon"]["locked"] is True
+        (problem,) = [row for row in found["problems"] if row["kind"] == "locked"]
+        assert "wrong passphrase" in problem["message"]
+        daemon.terminate()
+        assert daemon.wait(30) == 0
 
 
 def test_a_pass_that_fails_is_a_problem_until_one_does_not(laptop: Device) -> None:
