@@ -15,21 +15,18 @@ from otpkeep_daemon import logs, newcomers
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
-from otpkeep_daemon.replica import Replica, Verdict
-from otpkeep_daemon.retries import Retries
+from otpkeep_daemon.reading import Reading, read_one
+from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
 from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
-from otpkeep_protocol.naming import EXTENSION, file_name, hidden_name
+from otpkeep_protocol.naming import hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
-from otpkeep_protocol.sealing import has_magic
 
 BATCH = 32
-UNTOLD = ("ok", "slot", "foreign")
-"""Verdicts that leave no line in the log: there may be thousands of others' files."""
 PASSING = ("beat", "snapshot")
 """Of these only the newest of a device matters."""
 BATCH_BYTES = 16_777_216
@@ -70,7 +67,7 @@ class Engine:
         self._missing: frozenset[str] = frozenset()
         self._unmarked: set[bytes] = set()
         self._own_writes: set[str] = set()
-        self._retries = Retries()
+        self._reading = Reading(store, around, lock, lambda: self.replica)
 
     # settings kept in the store
 
@@ -99,7 +96,7 @@ class Engine:
         self._missing = frozenset()
         self._unmarked.clear()
         self._own_writes.clear()
-        self._retries.clear()
+        self._reading.retries.clear()
         self.last = Outcome()
 
     def wrote(self, name: str) -> bool:
@@ -162,11 +159,11 @@ class Engine:
             known = self._statements()
             for batch in _batches(steps.read, sizes):
                 read += self._read(batch, listing, looked)
-            self._retries.read(steps.read, self._around.now() // 1000)
+            self._reading.retries.read(steps.read, self._around.now() // 1000)
             if self._statements() != known:
                 read += self._read_slots(listing)
             if read:
-                self._retries.clear()
+                self._reading.retries.clear()
         except StoreUnwritable as trouble:
             return read, trouble
         return read, None
@@ -183,6 +180,10 @@ class Engine:
         except StoreUnwritable as trouble:
             return trouble
         return None
+
+    def _read(self, names: Sequence[str], listing: Listing, earlier: Mapping[str, Looked]) -> int:
+        self.progressed()
+        return self._reading.read(self._folder, names, listing, earlier)
 
     def _foreign(self) -> int:
         """Return how many files in the folder are known to be no business of otpkeep."""
@@ -208,7 +209,7 @@ class Engine:
             missing_before=self._missing,
             unlocked=self.replica is not None,
             publishing=self.publishing,
-            resting=self._retries.resting(looked, self._around.now() // 1000),
+            resting=self._reading.retries.resting(looked, self._around.now() // 1000),
         )
 
     def _check_folder(self, listing: Listing) -> dict[str, Known]:
@@ -239,7 +240,7 @@ class Engine:
             self._store.put("folder.device", str(listing.device).encode())
 
     def _reads_back(self, name: str) -> bool:
-        stored, data = self._store.file_named(name), self._read_one(name)
+        stored, data = self._store.file_named(name), read_one(self._folder, name)
         return stored is not None and data is not None and sha256(data) == stored.hash
 
     def _note(self, listing: Listing, steps: Plan) -> None:
@@ -251,54 +252,6 @@ class Engine:
             with self._store.transaction():
                 self._store.set_looked(fine)
                 self._store.forget_looked(steps.forget)
-
-    # reading
-
-    def _read(self, names: Sequence[str], listing: Listing, earlier: Mapping[str, Looked]) -> int:
-        """Read a batch of files and take in what they hold. Return how many were new."""
-        self.progressed()
-        self._lock.give_way()
-        found = {f.name: f for f in listing.files}
-        contents = {name: data for name in names if (data := self._read_one(name)) is not None}
-        with self._lock:
-            replica = self.replica
-            if replica is None:
-                return 0
-            fresh = {name: data for name, data in contents.items() if not self._store.has(sha256(data))}
-            verdicts = dict(zip(fresh, replica.ingest(list(fresh.values())), strict=True))
-            now = self._around.now() // 1000
-            with self._store.transaction():
-                for name, data in contents.items():
-                    verdict = self._verdict(name, data, verdicts.get(name, Verdict("ok")))
-                    known = name in earlier and earlier[name].verdict == verdict.kind
-                    since = earlier[name].since if known else now
-                    if not known and verdict.kind not in UNTOLD:
-                        log.info(logs.event("not-taken-in", file=name, verdict=verdict.kind, reason=verdict.detail))
-                    content = file_name(data) if verdict.kind == "ok" else ""
-                    self._store.set_looked(
-                        [Looked(name, found[name].size, found[name].mtime_ns, verdict.kind, since, content)]
-                    )
-        return sum(verdict.kind == "ok" for verdict in verdicts.values())
-
-    def _read_one(self, name: str) -> bytes | None:
-        """Return a file's bytes, None if it is gone or can't be read now: the next looks try again.
-
-        Of a file that does not even say that it is otpkeep's, only the beginning.
-        """
-        try:
-            head = self._folder.head(name)
-            return self._folder.read(name) if has_magic(head or b"") or EXTENSION in name else head
-        except OtpkeepError as error:
-            log.warning(logs.event("left-alone", file=name, reason=error.message))
-            return None
-
-    def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
-        stored = self._store.file_named(name)
-        if stored is not None and stored.hash != sha256(data) and verdict.kind in ("pending", "foreign", "slot"):
-            return Verdict("damaged", "its bytes are not those that its name stands for")
-        if verdict.kind == "foreign" and EXTENSION in name:
-            return Verdict("pending", "not the bytes of a file of otpkeep, or not yet")
-        return verdict
 
     # publishing
 
