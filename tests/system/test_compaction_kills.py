@@ -26,7 +26,7 @@ from support_system import (
 )
 
 CALLS = ("linkat", "unlink", "unlinkat", "fsync", "fdatasync", "pwrite64")
-KILLS = 3
+KILLS = 2
 """At how many calls of a kind the process is killed, but in a full sweep."""
 ACCOUNTS = 20
 

@@ -262,7 +262,7 @@ class TestInterrupted:
         ("renameat", 2),
     )
 
-    @pytest.mark.parametrize(("call", "at"), bounded(STEPS, 8))
+    @pytest.mark.parametrize(("call", "at"), bounded(STEPS, 5))
     def test_a_move_that_was_killed_leaves_the_old_folder_or_the_new_in_use(
         self, alpha: Device, new: Path, call: str, at: int
     ) -> None:

@@ -31,7 +31,7 @@ from support_watch import ENCRYPTED, PASSWORD, PLAIN, AegisFile, Entry, entry_of
 WITHIN_S = 20.0
 STEPS = ("renameat2", "renameat", "rename", "linkat", "fsync", "fdatasync", "fchmod", "unlinkat", "unlink")
 """The system calls by which a write-back changes anything that outlives its process."""
-KILLS = 16
+KILLS = 10
 """At how many of them it is killed, but in a full sweep."""
 
 
