@@ -23,7 +23,7 @@ class AlarmMemory:
 
     def read(self) -> dict[Key, Told]:
         """Return what was told. OtpkeepError if the store can't be read."""
-        with self._lock, translated("the store can't be read now; nothing is lost"):
+        with self._lock, translated():
             kept = self._store.get(_KEY)
         rows = wire.decode(kept, _LIMIT) if kept is not None else []
         return {

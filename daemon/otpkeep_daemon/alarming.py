@@ -12,6 +12,7 @@ from otpkeep_daemon.alarms import GRAVE, KEYED, Notice, Problem, Told, decide, p
 from otpkeep_daemon.config import Config
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.logs import event
+from otpkeep_daemon.problem import problem, problem_of
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.teller import facts, words
 from otpkeep_protocol.errors import OtpkeepError, Unreachable
@@ -73,7 +74,7 @@ class Alarms:
         try:
             return self._problems(), True
         except OtpkeepError as error:
-            return [{"kind": error.kind, "subject": "store", "message": error.message, "hint": error.hint}], False
+            return [problem_of(error, "store")], False
 
     def _not_backed_up(self) -> list[dict[str, str]]:
         """Return that the folder is away, or that the same file waits as at the last look, if so."""
@@ -128,7 +129,7 @@ class Alarms:
 
 
 def _stale(message: str, hint: str) -> dict[str, str]:
-    return {"kind": "stale", "subject": "folder", "message": f"nothing is backed up any more: {message}", "hint": hint}
+    return problem("stale", f"nothing is backed up any more: {message}", hint, "folder")
 
 
 def _problem(row: Row) -> Problem:

@@ -76,14 +76,22 @@ def follow(anchor: Anchor | None, now: Reading) -> tuple[Anchor, int]:
     return Anchor(anchor.boot, anchor.constant, since), moved
 
 
-def read() -> Reading:
-    """Read both clocks. Without a clock that counts sleep, one that stops meanwhile; other systems have no boot id."""
+def awake_or_asleep() -> float:
+    """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps.
+
+    Linux has another one for that; time.monotonic() stands still there, and on macOS, in sleep.
+    """
     if sys.platform == "linux":
-        since_start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    else:
-        since_start = time.monotonic_ns()
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()
+
+
+def read() -> Reading:
+    """Read both clocks; systems other than Linux have no boot id."""
     try:
         boot = _BOOT.read_text(encoding="ascii").strip()
     except OSError:
         boot = "unknown"
-    return Reading(time.time_ns() // 1_000_000, since_start // 1_000_000, boot)
+    return Reading(time.time_ns() // 1_000_000, int(awake_or_asleep() * 1000), boot)

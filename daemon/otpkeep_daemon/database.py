@@ -95,8 +95,11 @@ CREATE TABLE copies (path BLOB PRIMARY KEY, watched BLOB NOT NULL, content BLOB 
 """
 
 
+UNREAD = "the store can't be read now; nothing is lost"
+
+
 @contextmanager
-def translated(message: str, directory: Path | None = None) -> Iterator[None]:
+def translated(message: str = UNREAD, directory: Path | None = None) -> Iterator[None]:
     """Say in our words what SQLite says: IntegrityProblem of damage, OtpkeepError with `message` of the rest.
 
     `directory` is where was to be written, if anywhere: then the rest is StoreUnwritable, by cause where one is found.

@@ -27,7 +27,7 @@ def keep_secrets(store: Store, ring: Keyring, keys: Keys, random: bytes) -> None
 
 def unlock(store: Store, ring: Keyring) -> Keys:
     """Return the keys of this device. NotAuthentic if this keyring is not the one that its store is wrapped under."""
-    with translated("the store can't be read now; nothing is lost"):
+    with translated():
         vault, nonce = store.need("vault"), store.need("nonce")
         wrapped, certificate = store.need("secrets"), wire.decode(store.need("certificate"), SECRETS_LIMIT)
     if ring.vault != vault:
@@ -70,7 +70,7 @@ def slot_files(store: Store, folder: Folder) -> Iterator[bytes]:
     that a stranger put there opens nothing, since the device's secrets are wrapped under the true keys. Many of them
     take time; whoever can fill the folder could as well empty it.
     """
-    with translated("the store can't be read now; nothing is lost"):
+    with translated():
         vault, superseded = store.need("vault"), superseded_slots(store)
         held = [data for _, data in store.contents(("slot",))]
         strangers = {(v.name, v.size, v.mtime_ns) for v in store.looked().values() if v.verdict == "foreign"}

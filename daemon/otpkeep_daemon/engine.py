@@ -120,7 +120,7 @@ class Engine:
     def run(self) -> Outcome:
         """Make one pass. A folder that can't be used, or a store that can't be written, is an outcome, not an error."""
         try:
-            with translated("the store can't be read now; nothing is lost"):
+            with translated():
                 self.last = self._run()
         except (Unreachable, StoreUnwritable) as trouble:
             self.last = Outcome(trouble=trouble, foreign=self.last.foreign)
@@ -329,7 +329,7 @@ class Engine:
 
         None is written while the folder can't be reached: nobody would see it, and they would pile up.
         """
-        with self._lock, translated("the store can't be read now; nothing is lost"):
+        with self._lock, translated():
             return self.last.trouble is None and self._beat()
 
     def _beat(self) -> bool:

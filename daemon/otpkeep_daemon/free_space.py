@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from otpkeep_daemon.problem import problem
+
 MEGABYTE = 1_000_000
 
 
@@ -45,7 +47,7 @@ def disk_problems(
             continue
         if almost_full(usage, low_mb):
             message = f"the disk of the {subject} {path} is almost full: {usage.free // MEGABYTE} MB are free"
-            found.append({"kind": "disk", "subject": subject, "message": message, "hint": _HINT})
+            found.append(problem("disk", message, _HINT, subject))
     return found
 
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from otpkeep_daemon.clocks import awake_or_asleep
 
 
 def is_due(lock_after_s: float, idle_s: float) -> bool:
     """Tell whether to lock after `idle_s` seconds without use; with 0 as the setting never."""
     return 0 < lock_after_s <= idle_s
-
-
-def awake_or_asleep() -> float:
-    """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps.
-
-    Linux has another one for that; time.monotonic() stands still there, and on macOS, in sleep.
-    """
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-    return time.monotonic()
 
 
 class Idle:

@@ -10,6 +10,7 @@ from typing import Any
 from otpkeep_daemon.config import Config
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.logs import event
+from otpkeep_daemon.problem import problem
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.scheduler import Postponed, attempt, next_due
 from otpkeep_daemon.store import Store
@@ -59,7 +60,7 @@ class Record:
 
     def _last(self, name: str) -> Ran | None:
         if name not in self._ran:
-            with self._lock, translated("the store can't be read now; nothing is lost"):
+            with self._lock, translated():
                 kept = self._store.get(f"job.{name}")
             value = wire.decode(kept, LIMIT) if kept is not None else None
             self._ran[name] = Ran(value["when"] / 1000, value["message"], value["hint"]) if value is not None else None
@@ -95,12 +96,7 @@ class Record:
     def problems(self) -> list[dict[str, str]]:
         """Return the jobs that failed the last time, as problems."""
         return [
-            {
-                "kind": "job",
-                "subject": name,
-                "message": f"the job {name} failed: {ran.message}",
-                "hint": ran.hint or _AGAIN,
-            }
+            problem("job", f"the job {name} failed: {ran.message}", ran.hint or _AGAIN, name)
             for name, ran in list(self._ran.items())
             if ran is not None and ran.message
         ]

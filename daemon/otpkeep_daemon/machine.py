@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from otpkeep_daemon import clocks
 from otpkeep_daemon.clocks import DAY_MS, Anchor, Reading
+from otpkeep_daemon.problem import problem, problem_of
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable
@@ -29,7 +30,7 @@ _SET_CLOCK = (
 def problems(service: Service) -> list[dict[str, str]]:
     """Return what is wrong with the machine, each with what to do. Called under the service's lock."""
     found = [*disk_troubles(service), *service.unwatched()]
-    rows = [{"kind": trouble.kind, "message": trouble.message, "hint": trouble.hint} for trouble in found]
+    rows = [problem_of(trouble) for trouble in found]
     rows += _clock(service)
     foreign = service.engine.last.foreign
     if foreign >= MANY_FOREIGN:
@@ -37,7 +38,7 @@ def problems(service: Service) -> list[dict[str, str]]:
             f"{foreign} files in the folder are not otpkeep's; they are left alone, and every look passes over them"
         )
         hint = "Give otpkeep a folder of its own (`otpkeep folder DIR`), or move the others out."
-        rows.append({"kind": "foreign", "message": message, "hint": hint})
+        rows.append(problem("foreign", message, hint))
     return rows
 
 
@@ -83,7 +84,7 @@ def _clock(service: Service) -> list[dict[str, str]]:
         way = "forward" if moved > 0 else "back"
         message = f"this machine's clock was moved {way} by {_span(abs(moved))} since the machine was started"
         hint = f"{_SET_CLOCK}if it is right now, this notice ends by itself within a day."
-        return [{"kind": "clock", "message": message, "hint": hint}]
+        return [problem("clock", message, hint)]
     ahead = _own_last_word(service) - service.around.now()
     if ahead > DAY_MS:
         message = (
@@ -91,7 +92,7 @@ def _clock(service: Service) -> list[dict[str, str]]:
             f"at {timestamp(service.around.now() + ahead)}"
         )
         hint = f"{_SET_CLOCK}if it is right now and was wrong then, this notice ends with the next edit."
-        return [{"kind": "clock", "message": message, "hint": hint}]
+        return [problem("clock", message, hint)]
     return []
 
 

@@ -97,7 +97,7 @@ class Maintenance:
 
     def _verify_every_s(self, config: Config) -> float:
         try:
-            with self._service.lock, translated("the store can't be read now; nothing is lost"):
+            with self._service.lock, translated():
                 last = last_verified(self._service.store)
         except OtpkeepError as error:  # the times of all jobs hang on this one, that of the alarms as well
             log.debug(event("verified-unread", reason=error.message))
@@ -122,7 +122,7 @@ class Maintenance:
 
     def _low(self) -> list[dict[str, str]]:
         """Return the disks that are almost full now."""
-        with self._service.lock, translated("the store can't be read now; nothing is lost"):
+        with self._service.lock, translated():
             places = upkeep.places(self._service)
         return disk_problems(places, self._config().low_disk_mb, self._measure)
 

@@ -44,13 +44,10 @@ log = logging.getLogger(__name__)
 def condition(service: Service) -> str:
     """Return how the daemon is, in a line for `systemctl status`."""
     try:
-        with translated(_UNREADABLE):
+        with translated():
             return _condition(service)
     except OtpkeepError as trouble:
         return one_line(trouble.message)
-
-
-_UNREADABLE = "the store can't be read now; nothing is lost"
 
 
 def _condition(service: Service) -> str:
@@ -112,7 +109,7 @@ class Parts:
         return self.worker.failure or self._server.failure
 
     def _directory(self) -> Path:
-        with self._service.lock, translated(_UNREADABLE):
+        with self._service.lock, translated():
             return Path(os.fsdecode(self._service.store.need("folder")))
 
     def _connect(self) -> None:
@@ -163,6 +160,8 @@ class Parts:
     # what the parts do for each other
 
     def _passed(self) -> None:
+        if not self._supervisor.listens:
+            return
         try:
             self._look_at_sandbox()
         except OtpkeepError as error:
@@ -171,7 +170,7 @@ class Parts:
         self._supervisor.status(condition(self._service))
 
     def _look_at_sandbox(self) -> None:
-        if self._supervisor.listens and not self._shut_before and is_shut(self._directory()):
+        if not self._shut_before and is_shut(self._directory()):
             log.warning(event("shut-out", reason="the folder is another directory than the sandbox was made for"))
             self.shut_out = True
             self._failed()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.newcomers import newcomers
+from otpkeep_daemon.problem import problem, problem_of
 from otpkeep_daemon.reviewing import REASONS
 from otpkeep_daemon.rows import Names, is_retired, timestamp
 from otpkeep_daemon.store import Store
@@ -29,7 +30,7 @@ def problems(
     found = []
     trouble = engine.last.trouble
     if trouble is not None and not isinstance(trouble, StoreUnwritable):
-        found.append(_problem(trouble.kind, trouble.message, trouble.hint, "folder"))
+        found.append(problem_of(trouble, "folder"))
     found += _folder_problems(store, engine, now_ms)
     if accounts is not None:
         names = accounts.names() if labels else Names(State(), store.writers())
@@ -46,7 +47,7 @@ def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str
         found += _each(verdict, [v.name for v in looked if v.verdict == verdict], message, hint)
     if engine.last.missing:
         message = f"{len(engine.last.missing)} files that were in the folder are gone; nothing is lost on this device"
-        found.append(_problem("missing", message, "This device's files are put back by themselves."))
+        found.append(problem("missing", message, "This device's files are put back by themselves."))
     return found
 
 
@@ -56,8 +57,8 @@ MOST_NAMED = 5
 
 def _each(kind: str, names: Sequence[str], message: str, hint: str) -> list[dict[str, str]]:
     if len(names) > MOST_NAMED:
-        return [_problem(kind, f"{len(names)} files in the folder, {names[0]} among them: each {message}", hint)]
-    return [_problem(kind, f"{name} in the folder {message}", hint, name) for name in names]
+        return [problem(kind, f"{len(names)} files in the folder, {names[0]} among them: each {message}", hint)]
+    return [problem(kind, f"{name} in the folder {message}", hint, name) for name in names]
 
 
 _VERDICTS: Mapping[str, tuple[str, str]] = {
@@ -73,25 +74,25 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int) -> list[dict[str, str]]:
     chains = accounts.replica.chains
     found = [
-        _problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
+        problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
         for writer, count in sorted(chains.missing().items())
     ]
     for writer in chains.forks:
         message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
-        found.append(_problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
+        found.append(problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
     if len(accounts.replica.current_slot_statements()) > 1:
         message = "two devices set a new passphrase at once; all of them open this vault"
-        found.append(_problem("slots", message, "Recover on one more device with the code and set another."))
-    for writer, seq, problem in store.problems():
-        message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {problem}"
-        found.append(_problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
+        found.append(problem("slots", message, "Recover on one more device with the code and set another."))
+    for writer, seq, why in store.problems():
+        message = f"event {event_name(writer, seq)} of {names.of_writer(writer)} has no effect: {why}"
+        found.append(problem("event", message, "Update otpkeep there and here.", event_name(writer, seq)))
     own = store.need("device")
     for writer in (w for w in chains.writers() if store.writers().get(w) != own):
         _, wall = chains.last_seen_by(writer)
         if wall - now_ms > FAR_AHEAD_MS:
             message = f"the clock of {names.of_writer(writer)} is ahead: it wrote at {timestamp(wall)}"
             hint = "Set its clock, or this machine's if that is behind; no edit is lost."
-            found.append(_problem("clock", message, hint, writer.hex()))
+            found.append(problem("clock", message, hint, writer.hex()))
     return found
 
 
@@ -108,11 +109,11 @@ def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent
     for device, when in newcomers(store, now_ms).items():
         if state is None or not is_retired(state, device):
             message = f"the device {device.hex()[:8]} has joined the vault; this one heard of it on {timestamp(when)}"
-            found.append(_problem("new-device", message, _NEW_DEVICE, device.hex()))
+            found.append(problem("new-device", message, _NEW_DEVICE, device.hex()))
     for device, last in _last_words(store, accounts).items() if accounts is not None else ():
         if now_ms - last >= silent_s * 1000:
             message = f"the device {device.hex()[:8]} was last heard of on {timestamp(last)}"
-            found.append(_problem("silent", message, _SILENT, device.hex()))
+            found.append(problem("silent", message, _SILENT, device.hex()))
     return found
 
 
@@ -132,15 +133,10 @@ def _last_words(store: Store, accounts: Accounts) -> dict[bytes, int]:
     return {d: last for d, last in words.items() if last and d != own and not is_retired(state, d)}
 
 
-def _problem(kind: str, message: str, hint: str, subject: str = "") -> dict[str, str]:
-    """Return a problem; `subject` says which of its kind it is, in words that stay the same."""
-    return {"kind": kind, "subject": subject, "message": message, "hint": hint}
-
-
 def watched_problems(watched: Watched) -> list[dict[str, str]]:
     """Return what a person must know of the watched files."""
     found = [
-        _problem(
+        problem(
             "held",
             f"a change of {hold.path} waits, since {REASONS[hold.reason]}; nothing of it was done",
             f"`otpkeep review {hold.id}` shows it; --accept does it, --reject keeps the accounts as they are.",
@@ -148,10 +144,10 @@ def watched_problems(watched: Watched) -> list[dict[str, str]]:
         )
         for hold in watched.watches.holds()
     ]
-    found += [_problem(trouble.kind, trouble.message, trouble.hint, str(p)) for p, trouble in watched.troubles.items()]
+    found += [problem(trouble.kind, trouble.message, trouble.hint, str(p)) for p, trouble in watched.troubles.items()]
     for path in sorted(watched.changed_while_locked):
         message = f"{path} has changed, and is read once otpkeep is unlocked"
-        found.append(_problem("locked", message, "Run `otpkeep unlock`.", str(path)))
+        found.append(problem("locked", message, "Run `otpkeep unlock`.", str(path)))
     for watch in watched.watches.all():
         found += _file_problems(watch)
     return found
@@ -161,12 +157,12 @@ def _file_problems(watch: Watch) -> list[dict[str, str]]:
     if watch.format == OWN:
         return []
     found = [
-        _problem("conflict-copy", f"{copy} is another version of {watch.path}; it is left alone", _COPY_HINT, str(copy))
+        problem("conflict-copy", f"{copy} is another version of {watch.path}; it is left alone", _COPY_HINT, str(copy))
         for copy in copies_beside(watch.path)
     ]
     if stamp_of(watch.path) is None:
         message = f"the watched file {watch.path} is gone; that deletes no account"
-        found.append(_problem("watched-missing", message, "Put it back, or run `otpkeep unwatch`.", str(watch.path)))
+        found.append(problem("watched-missing", message, "Put it back, or run `otpkeep unwatch`.", str(watch.path)))
     return found
 
 

@@ -148,7 +148,7 @@ class Remembering:
         try:
             text = credentials.given(os.environ) if record.method == "credential" else None
             key = _key(text or self._place(record.method, record.place).read())
-            with self._lock, translated("the store can't be read now; nothing is lost"):
+            with self._lock, translated():
                 return device.unlock_remembered(self._store, record.wrapped, key)
         except Locked as reason:
             raise Locked(reason.message, _BY_HAND) from None
@@ -177,7 +177,7 @@ class Remembering:
         self._put(wire.encode({"method": method, "place": place, "wrapped": wrapped}))
 
     def _record(self) -> Record | None:
-        with self._lock, translated("the store can't be read now; nothing is lost"):
+        with self._lock, translated():
             kept = self._store.get(RECORD)
         if not kept:
             return None

@@ -65,7 +65,7 @@ class Replica:
         self.slot_statements: dict[bytes, Mapping[str, wire.Value]] = {}
         self.secrets_version = 0
         self._slots_changed = False
-        with translated("the store can't be read now; nothing is lost"):
+        with translated():
             self.archive = Archive(store, keys)
             self.memory = Memory(store, self.archive, keys.author.device)
             for event in self.archive.statements():

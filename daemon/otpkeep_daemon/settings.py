@@ -9,6 +9,7 @@ from pathlib import Path
 
 from otpkeep_daemon.config import Config, parse_config, read_text, salvaged
 from otpkeep_daemon.logs import event
+from otpkeep_daemon.problem import problem
 from otpkeep_protocol.errors import OtpkeepError
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Settings:
         if self.trouble is None:
             return []
         message = f"{self.trouble.message} {_KEPT if self.is_known else _GUESSED}"
-        return [{"kind": "config", "subject": "", "message": message, "hint": self.trouble.hint}]
+        return [problem("config", message, self.trouble.hint)]
 
 
 _KEPT = "What it said before counts meanwhile."

@@ -14,6 +14,7 @@ from otpkeep_daemon import desktop
 from otpkeep_daemon.alarms import ANY, GRAVE, Notice
 from otpkeep_daemon.external import External
 from otpkeep_daemon.logs import event
+from otpkeep_daemon.problem import problem
 from otpkeep_daemon.rows import timestamp
 from otpkeep_protocol.errors import OtpkeepError
 
@@ -98,7 +99,7 @@ class Teller:
         if self.trouble is None or not self._command():
             return []
         message = f"the command of on_problem failed: {self.trouble.message}"
-        return [{"kind": "on-problem", "subject": "", "message": message, "hint": self.trouble.hint}]
+        return [problem("on-problem", message, self.trouble.hint)]
 
     def _work(self) -> None:
         while (item := self._notices.get()) is not None:

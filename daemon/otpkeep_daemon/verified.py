@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from otpkeep_daemon.problem import problem
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_protocol import wire
@@ -53,7 +54,7 @@ def verify_problems(store: Store) -> list[dict[str, str]]:
         return []
     count = "a problem" if kept["problems"] == 1 else f"{kept['problems']} problems, among them"
     message = f"checking the folder on {timestamp(kept['when'])} found {count}: {kept['first']}"
-    return [{"kind": "verify", "subject": "folder", "message": message, "hint": _HINT}]
+    return [problem("verify", message, _HINT, "folder")]
 
 
 def _kept(store: Store) -> dict[str, Any] | None:

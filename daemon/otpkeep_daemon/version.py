@@ -12,9 +12,8 @@ def skew(daemon: Mapping[str, Any]) -> dict[str, str] | None:
     """Return the problem of a daemon (as in `status`) that is not of this otpkeep; None if it is, or none runs."""
     if not daemon.get("running") or daemon.get("version") == VERSION:
         return None
+    from otpkeep_protocol.control import RESTART  # needs msgpack, which the build of the manual does not have
+
     theirs = daemon.get("version") or "an older version"
-    return {
-        "kind": "old-daemon",
-        "message": f"the running daemon is otpkeep {theirs}, this command {VERSION}",
-        "hint": "Restart the daemon: otpkeep service restart, or end `otpkeep daemon run` and start it again.",
-    }
+    message = f"the running daemon is otpkeep {theirs}, this command {VERSION}"
+    return {"kind": "old-daemon", "message": message, "hint": RESTART}

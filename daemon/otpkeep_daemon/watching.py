@@ -37,7 +37,7 @@ class Watching:
 
     def paths(self) -> set[Path]:
         """Return the files whose changes prompt a look."""
-        with self.watched.lock, translated("the store can't be read now; nothing is lost"):
+        with self.watched.lock, translated():
             return {watch.path for watch in self.watched.watches.all()} | {self.watched.own_path}
 
     def look(self) -> bool:
@@ -66,11 +66,11 @@ class Watching:
     def _each(self, act: Callable[[Path], bool]) -> bool:
         """Do something with each file; what goes wrong with one is told in `status` and stops no other."""
         again = False
-        with self.watched.lock, translated("the store can't be read now; nothing is lost"):
+        with self.watched.lock, translated():
             paths = [watch.path for watch in self.watched.watches.all()]
         for path in paths:
             try:
-                with translated("the store can't be read now; nothing is lost"):
+                with translated():
                     again = act(path) or again
                 self.watched.troubles.pop(path, None)
             except OtpkeepError as trouble:
@@ -81,7 +81,7 @@ class Watching:
 
     def _begin_own(self) -> None:
         """Watch the own vault file, from the first time that the keys are here."""
-        with self.watched.lock, translated("the store can't be read now; nothing is lost"):
+        with self.watched.lock, translated():
             accounts, path = self.watched.accounts(), self.watched.own_path
             if accounts is not None and self.watched.watches.get(path) is None:
                 with self.watched.store.transaction():

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from otpkeep_daemon.logs import event
+from otpkeep_daemon.problem import problem
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import OtpkeepError
 
@@ -75,7 +76,7 @@ class Worker:
         if self.trouble is None:
             return []
         message = f"the last pass over the folder failed: {self.trouble.message}"
-        return [{"kind": self.trouble.kind, "subject": "pass", "message": message, "hint": self.trouble.hint}]
+        return [problem(self.trouble.kind, message, self.trouble.hint, "pass")]
 
     def stop(self) -> None:
         """Finish what is under way."""

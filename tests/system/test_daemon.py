@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from otpkeep_daemon import sockets
 from otpkeep_daemon.version import VERSION
 from support_cli import PROGRAM, Device, secret_file
+from support_socket import connected
 from support_system import (
     answers,
     carry,
@@ -82,7 +81,7 @@ def test_sigterm_ends_the_daemon_quickly_and_leaves_neither_socket_nor_lock(devi
 
 def test_sigterm_ends_the_daemon_quickly_though_somebody_is_connected_and_says_nothing(device: Device) -> None:
     with device.daemon() as daemon:
-        with _connected(device):
+        with connected(device):
             assert answers(device)
             daemon.send_signal(signal.SIGTERM)
             assert daemon.wait(QUICKLY_S) == 0
@@ -225,9 +224,3 @@ def test_commands_leave_no_complaint_in_the_log_of_the_daemon(device: Device) ->
         listed(device)
     said = (device.home.parent / "alpha.log").read_text().splitlines()
     assert not [line for line in said if "went-away" in line or "WARNING" in line or "ERROR" in line]
-
-
-def _connected(device: Device) -> socket.socket:
-    peer = sockets.connect(device.home / "control.sock", 10.0)
-    assert peer is not None
-    return peer

@@ -11,13 +11,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import pytest
 
 from otpkeep_daemon import sockets
 from support_cli import Device
+from support_socket import connected, framed, reply_of
 from support_system import (
     listed,
     need_root,
@@ -87,10 +87,10 @@ def test_another_user_is_refused_even_where_the_modes_let_him_in() -> None:
     ids=["longest", "too long", "empty", "not msgpack", "a number", "broken off inside", "http"],
 )
 def test_garbage_on_the_socket_is_answered_and_hurts_nobody(served: Device, frame: bytes) -> None:
-    with _connected(served) as peer:
+    with connected(served) as peer:
         peer.sendall(frame)
         peer.shutdown(socket.SHUT_WR)
-        assert _reply(peer)["error"]["kind"] == "malformed"
+        assert reply_of(peer)["error"]["kind"] == "malformed"
     assert status(served)["daemon"]["running"]
 
 
@@ -113,17 +113,17 @@ def test_garbage_on_the_socket_is_answered_and_hurts_nobody(served: Device, fram
 def test_requests_that_make_no_sense_are_answered_and_hurt_nobody(
     served: Device, request_map: dict[str, object]
 ) -> None:
-    with _connected(served) as peer:
-        peer.sendall(_framed(request_map))
-        reply = _reply(peer)
+    with connected(served) as peer:
+        peer.sendall(framed(request_map))
+        reply = reply_of(peer)
     assert "result" in reply or {"kind", "message", "hint"} <= reply["error"].keys()
     assert served.add(uri(1))["backed_up"] is True
 
 
 def test_another_version_of_the_control_protocol_is_named(served: Device) -> None:
-    with _connected(served) as peer:
-        peer.sendall(_framed({"v": 99, "op": "ping", "args": {}, "keyring": None}))
-        reply = _reply(peer)
+    with connected(served) as peer:
+        peer.sendall(framed({"v": 99, "op": "ping", "args": {}, "keyring": None}))
+        reply = reply_of(peer)
     assert reply["error"]["kind"] == "unknown-version"
     assert "version" in reply["error"]["message"]
 
@@ -132,29 +132,13 @@ def test_half_frames_that_never_end_keep_nobody_waiting(served: Device) -> None:
     with contextlib.ExitStack() as open_ones:
         # given: ten connections that begin a request and never finish it
         for _ in range(10):
-            open_ones.enter_context(_connected(served)).sendall(b"\x00\x00")
+            open_ones.enter_context(connected(served)).sendall(b"\x00\x00")
         # then: a request is served meanwhile
-        with _connected(served) as peer:
+        with connected(served) as peer:
             began = time.monotonic()
-            peer.sendall(_framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
-            assert _reply(peer)["result"]["locked"] is False
+            peer.sendall(framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
+            assert reply_of(peer)["result"]["locked"] is False
             assert time.monotonic() - began < QUICKLY_S
-
-
-def _connected(device: Device) -> socket.socket:
-    peer = sockets.connect(device.home / "control.sock", 10.0)
-    assert peer is not None
-    return peer
-
-
-def _framed(value: dict[str, object]) -> bytes:
-    packed: bytes = msgpack.packb(value)
-    return struct.pack(">I", len(packed)) + packed
-
-
-def _reply(peer: socket.socket) -> dict[str, Any]:
-    reply: dict[str, Any] = msgpack.unpackb(sockets.receive(peer, 2**20))
-    return reply
 
 
 def _as_nobody(path: Path) -> bytes:
@@ -169,7 +153,7 @@ def _as_nobody(path: Path) -> bytes:
             with socket.socket(socket.AF_UNIX) as peer:
                 peer.settimeout(10)
                 peer.connect(str(path))
-                peer.sendall(_framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
+                peer.sendall(framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
                 os.write(theirs, sockets.receive(peer, 2**20))
         except OSError as error:
             os.write(theirs, type(error).__name__.encode())

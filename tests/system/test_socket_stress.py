@@ -7,23 +7,23 @@ many tries; with the attack at most 100 ms longer than before it. Single tries s
 from __future__ import annotations
 
 import contextlib
-import socket
 import statistics
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 
-from otpkeep_daemon import sockets
 from otpkeep_daemon.formats.otpauth_uri import parse_uri
 from support_attack import attack
 from support_cli import Device
+from support_socket import connected, framed, reply_of
 from support_system import answers, eventually, killed_at_the_end, launch, listed, need, need_root, status, uri
+
+PATIENCE_S = 30.0
+LIST_LIMIT = 2**26
 
 PINGS, EDITS = 60, 15
 MOST_S = 0.1
@@ -59,7 +59,7 @@ def test_a_hundred_clients_that_mean_no_good_keep_nobody_waiting(served: Device)
     # when: a hundred others say nothing, stop in the middle, send garbage, don't read their answers, or are strangers
     with contextlib.ExitStack() as attacks:
         for kind, count in (("silent", 25), ("half", 20), ("drip", 15), ("garbage", 20), ("deaf", 10)):
-            attacks.enter_context(attack(path, kind, count, _framed(LIST)))
+            attacks.enter_context(attack(path, kind, count, framed(LIST)))
         strangers = attacks.enter_context(attack(path, "garbage", 10, as_nobody=True))
         # then: nobody else waits for them, and what is edited is in the folder as ever
         assert _median(lambda: _ping(served), PINGS) < ping + MOST_S
@@ -72,23 +72,23 @@ def test_a_hundred_clients_that_mean_no_good_keep_nobody_waiting(served: Device)
 
 def test_a_hundred_honest_clients_at_once_are_all_answered(served: Device) -> None:
     with contextlib.ExitStack() as peers:
-        waiting = [peers.enter_context(_connected(served)) for _ in range(100)]
+        waiting = [peers.enter_context(connected(served, PATIENCE_S)) for _ in range(100)]
         for peer in waiting:
-            peer.sendall(_framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
-        assert all(_reply(peer)["result"]["locked"] is False for peer in waiting)
+            peer.sendall(framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
+        assert all(reply_of(peer, LIST_LIMIT)["result"]["locked"] is False for peer in waiting)
 
 
 def test_the_client_that_was_silent_for_longest_makes_way_and_is_told(served: Device) -> None:
     with contextlib.ExitStack() as peers:
         # given: as many connections as the daemon has room for, and none of them says anything
-        silent = [peers.enter_context(_connected(served)) for _ in range(FULL)]
+        silent = [peers.enter_context(connected(served, PATIENCE_S)) for _ in range(FULL)]
         eventually(lambda: _ping(served), "there is room for one more")
         # then: the first of them was told that it asked nothing, and the last one can still ask
-        error = _reply(silent[0])["error"]
+        error = reply_of(silent[0], LIST_LIMIT)["error"]
         assert error["kind"] == "busy"
         assert "nothing was changed" in error["message"]
-        silent[-1].sendall(_framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
-        assert "result" in _reply(silent[-1])
+        silent[-1].sendall(framed({"v": 1, "op": "ping", "args": {}, "keyring": None}))
+        assert "result" in reply_of(silent[-1], LIST_LIMIT)
 
 
 def test_a_daemon_with_few_file_descriptors_keeps_enough_of_them_for_its_work(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_daemon_with_few_file_descriptors_keeps_enough_of_them_for_its_work(tm
         eventually(lambda: answers(device), "the daemon listens")
         # when: more clients than that say nothing
         for _ in range(80):
-            peers.enter_context(_connected(device))
+            peers.enter_context(connected(device, PATIENCE_S))
         # then: what is edited is in the folder
         fields = parse_uri(uri(1)).to_fields()
         assert _asked(device, "add", {"fields": fields, "placeholder": False})["backed_up"]
@@ -107,18 +107,18 @@ def test_a_daemon_with_few_file_descriptors_keeps_enough_of_them_for_its_work(tm
 
 
 def test_a_request_that_comes_in_many_pieces_is_one(served: Device) -> None:
-    with _connected(served) as peer:
-        for byte in _framed({"v": 1, "op": "ping", "args": {}, "keyring": None}):
+    with connected(served, PATIENCE_S) as peer:
+        for byte in framed({"v": 1, "op": "ping", "args": {}, "keyring": None}):
             peer.sendall(bytes([byte]))
-        assert _reply(peer)["result"]["version"]
+        assert reply_of(peer, LIST_LIMIT)["result"]["version"]
 
 
 def test_an_answer_that_is_read_slowly_arrives_whole(served: Device) -> None:
-    with _connected(served) as peer:
-        peer.sendall(_framed(LIST))
+    with connected(served, PATIENCE_S) as peer:
+        peer.sendall(framed(LIST))
         time.sleep(0.2)  # the daemon must not need us to read in order to do other things
         _ping(served)
-        assert len(_reply(peer)["result"]) == len(listed(served))
+        assert len(reply_of(peer, LIST_LIMIT)["result"]) == len(listed(served))
 
 
 def _median(act: Callable[[], object], tries: int) -> float:
@@ -143,24 +143,8 @@ def _edit(device: Device) -> None:
 
 
 def _asked(device: Device, op: str, args: dict[str, Any]) -> Any:
-    with _connected(device) as peer:
-        peer.sendall(_framed({"v": 1, "op": op, "args": args, "keyring": None}))
-        reply = _reply(peer)
+    with connected(device, PATIENCE_S) as peer:
+        peer.sendall(framed({"v": 1, "op": op, "args": args, "keyring": None}))
+        reply = reply_of(peer, LIST_LIMIT)
     assert "result" in reply, reply
     return reply["result"]
-
-
-def _connected(device: Device) -> socket.socket:
-    peer = sockets.connect(device.home / "control.sock", 30.0)
-    assert peer is not None
-    return peer
-
-
-def _framed(value: dict[str, object]) -> bytes:
-    packed: bytes = msgpack.packb(value)
-    return struct.pack(">I", len(packed)) + packed
-
-
-def _reply(peer: socket.socket) -> dict[str, Any]:
-    reply: dict[str, Any] = msgpack.unpackb(sockets.receive(peer, 2**26))
-    return reply

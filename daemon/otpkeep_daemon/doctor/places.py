@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from otpkeep_daemon import disks
 from otpkeep_daemon.doctor.machine import Machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError, quoted
 from otpkeep_daemon.folder import RealFolder
@@ -76,7 +77,7 @@ def _trouble(path: Path) -> str:
 
 def _is_read_only(path: Path) -> bool:
     """Tell whether the file system is mounted so; false where the system does not say (Windows)."""
-    return sys.platform != "win32" and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return disks.told(path) == errno.EROFS
 
 
 def judge_folder(folder: FolderFacts) -> list[Finding]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import plistlib
 import re
 import shutil
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,12 @@ from pathlib import Path
 from otpkeep_daemon.doctor.asking import answer
 from otpkeep_daemon.doctor.machine import Machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError
+from otpkeep_daemon.services.launchctl import FILE, LABEL
+from otpkeep_daemon.services.program import find_program
+from otpkeep_daemon.services.systemctl import units_place
+from otpkeep_daemon.services.unit import UNIT
+from otpkeep_protocol.errors import NotFound
 
-UNIT = "otpkeep.service"
-AGENT = "io.otpkeep.daemon"
 _INSTALL = "otpkeep service install"
 _SYSTEMD = Path("/run/systemd/system")
 
@@ -46,20 +51,17 @@ def unit(machine: Machine) -> Unit:
 
 def _unit_text(machine: Machine) -> str | None:
     assert machine.home is not None
-    base = machine.env.get("XDG_CONFIG_HOME", "")
-    place = (Path(base) if base.startswith("/") else machine.home / ".config") / "systemd" / "user"
+    place = units_place(machine.env, machine.home)
     if not (place / UNIT).is_file():
         return None
     return "\n".join(file.read_text() for file in [place / UNIT, *sorted((place / f"{UNIT}.d").glob("*.conf"))])
 
 
 def _program() -> Path | None:
-    """Return the otpkeep that runs here, or that a person's shell would find."""
-    called = Path(sys.argv[0])
-    if called.name == "otpkeep" and called.is_file():
-        return called.absolute()
-    found = shutil.which("otpkeep")
-    return Path(found) if found else None
+    """Return the otpkeep that `service install` would take, None if there is none."""
+    with contextlib.suppress(NotFound):
+        return find_program(sys.argv[0], sysconfig.get_path("scripts"), shutil.which)
+    return None
 
 
 def judge_unit(unit: Unit) -> list[Finding]:
@@ -112,11 +114,11 @@ def agent(machine: Machine) -> Agent:
     """Read the launchd agent. NotHereError elsewhere than on macOS."""
     if machine.home is None or machine.platform != "darwin":
         raise NotHereError
-    place = machine.home / "Library" / "LaunchAgents" / f"{AGENT}.plist"
+    place = machine.home / "Library" / "LaunchAgents" / FILE
     if not place.is_file():
         return Agent(None, loaded=False)
     arguments = plistlib.loads(place.read_bytes()).get("ProgramArguments") or [""]
-    loaded = answer("launchctl", "print", f"gui/{machine.uid}/{AGENT}") is not None
+    loaded = answer("launchctl", "print", f"gui/{machine.uid}/{LABEL}") is not None
     return Agent(str(arguments[0]), loaded)
 
 

@@ -14,9 +14,9 @@ from otpkeep_daemon.doctor.machine import Daemon, Machine
 from otpkeep_daemon.doctor.outcome import Finding, NotHereError
 from otpkeep_daemon.lock import holder
 from otpkeep_daemon.version import VERSION
+from otpkeep_protocol.control import RESTART
 from otpkeep_protocol.errors import OtpkeepError
 
-_RESTART = "Restart the daemon: otpkeep service restart, or end `otpkeep daemon run` and start it again."
 _CHECKED_HERE = frozenset({"config", "folder-unreachable", "locked", "old-daemon", "watched-missing"})
 """Kinds of the daemon's problems for which there is a check of its own."""
 
@@ -57,7 +57,7 @@ def judge_serving(facts: Serving) -> list[Finding]:
         return [Finding(facts.daemon.message, facts.daemon.hint)]
     if facts.daemon is None and facts.holder.endswith(" daemon"):
         message = f"a daemon (process {facts.holder.split()[0]}) has the store, and does not listen at {facts.socket}"
-        hint = f"It was started with another XDG_RUNTIME_DIR or has lost its socket. {_RESTART}"
+        hint = f"It was started with another XDG_RUNTIME_DIR or has lost its socket. {RESTART}"
         return [Finding(message, hint)]
     if facts.daemon is None:
         message = "no daemon is running: nothing comes in, and other programs' files are not looked at"
@@ -65,7 +65,7 @@ def judge_serving(facts: Serving) -> list[Finding]:
     found = []
     if facts.daemon.version != facts.version:
         theirs = facts.daemon.version or "an older version"
-        found.append(Finding(f"the running daemon is otpkeep {theirs}, not {facts.version}", _RESTART))
+        found.append(Finding(f"the running daemon is otpkeep {theirs}, not {facts.version}", RESTART))
     if facts.daemon.locked:
         message = "the daemon is locked: what others wrote, and watched files, wait"
         found.append(Finding(message, "otpkeep unlock (with --remember METHOD it unlocks itself from then on)"))
@@ -83,10 +83,6 @@ def problems(machine: Machine) -> Sequence[Mapping[str, str]]:
 def judge_problems(found: Sequence[Mapping[str, str]]) -> list[Finding]:
     """Return those that no other check tells of."""
     return [Finding(one["message"], one["hint"]) for one in found if one["kind"] not in _CHECKED_HERE]
-
-
-LIMIT = 100
-"""Bytes that every system takes in the path of a Unix socket (Linux 107, macOS 103)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +105,14 @@ def judge_socket_place(place: SocketPlace) -> list[Finding]:
     """Return why no daemon can listen there."""
     if place.in_the_way:
         return [Finding(f"{place.path} is in the way: it is no socket", "Move it away.")]
-    if len(os.fsencode(place.path)) > LIMIT and not place.shortens:
+    if not place.shortens and _is_long(place.path):
         return [Finding(f"the path {place.path} is too long for a socket", "Set OTPKEEP_HOME to a shorter path.")]
     return []
+
+
+def _is_long(path: Path) -> bool:
+    if sys.platform != "win32":
+        from otpkeep_daemon.unix_socket import PATH_LIMIT  # which Windows does not have
+
+        return len(os.fsencode(path)) > PATH_LIMIT
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from otpkeep_daemon.problem import problem
 from otpkeep_daemon.remembering import NONE
 from otpkeep_daemon.service import UNLOCK, Args, Service
 from otpkeep_daemon.version import VERSION
@@ -56,7 +57,7 @@ def waiting(service: Service) -> dict[str, str]:
         f"otpkeep is locked and it waits: {service.waits.message}; "
         "what is saved here is published, and what others wrote is read once it is unlocked"
     )
-    return {"kind": "locked", "message": message, "hint": service.waits.hint}
+    return problem("locked", message, service.waits.hint)
 
 
 def ping(service: Service, _args: Args) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from otpkeep_daemon import machine, report, verified
 from otpkeep_daemon.free_space import disk_problems
+from otpkeep_daemon.logs import event
 from otpkeep_daemon.operations import locking
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
@@ -74,9 +75,7 @@ def _keep(service: Service, result: dict[str, Any], began: int, took_ms: int) ->
         with service.lock:
             verified.keep(service.store, result, began, took_ms)
     except OtpkeepError as error:
-        log.error(
-            "a verification that found %d problems is not written down: %s", len(result["problems"]), error.message
-        )
+        log.error(event("verification-not-written-down", problems=len(result["problems"]), reason=error.message))
 
 
 def backup(service: Service, args: Args) -> dict[str, Any]:
