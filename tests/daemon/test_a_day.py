@@ -15,6 +15,8 @@ from otpkeep_daemon.parts import condition
 from support_day import Day, Disk
 from support_vault import World, memory_directory, new_world
 
+pytestmark = pytest.mark.xdist_group("day")  # they share one day
+
 BATCH, BATCHES = 500, 10
 FULL = Disk(free=10**8)
 SAME = [f"{hour:02}:00" for hour in range(24)]

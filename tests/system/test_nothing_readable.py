@@ -20,6 +20,8 @@ from support_cli import PASSPHRASE, Device
 from support_scene import ORDINARY, PLACEHOLDERS, TEXTS, Scene, hotp_uri
 from support_system import base32, listed, ours
 
+pytestmark = pytest.mark.xdist_group("scene")  # one scene for all: another's commands show its labels
+
 WINDOW = 6
 """Bytes in a row of a secret that count as a find."""
 
