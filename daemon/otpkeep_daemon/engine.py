@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from otpkeep_daemon import logs, newcomers
+from otpkeep_daemon import logs, newcomers, regressions, settling
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.keys import Surroundings
@@ -30,6 +30,8 @@ BATCH = 32
 PASSING = ("beat", "snapshot")
 """Of these only the newest of a device matters."""
 BATCH_BYTES = 16_777_216
+HEAL_NOW = "heal.now"
+"""Set in the store to have everything that is missing put back at the next look, whoever's it is."""
 log = logging.getLogger(__name__)
 
 
@@ -136,15 +138,18 @@ class Engine:
             self._store.mend()
             self._flush_marks()
             looked = self._store.looked()
-            steps = self._plan(listing, looked)
+            steps = self._at_once(self._plan(listing, looked))
             self._own_writes.clear()
         read, stuck = self._take_in(listing, steps, looked, sizes)
+        with self._lock, contextlib.suppress(StoreUnwritable):
+            self._note_regression(listing, steps)
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
             if stuck is None:
                 stuck = self._speak()
             published += self._publish_waiting()
             self._flush_marks()
+            self._healed(steps)
             warning, foreign = self._folder.unwritable(), self._foreign()
         return Outcome(read, published, steps.missing, stuck, warning, foreign)
 
@@ -168,11 +173,30 @@ class Engine:
             return read, trouble
         return read, None
 
+    def _at_once(self, steps: Plan) -> Plan:
+        """Have everything put back that is missing, if a person has asked for that."""
+        if not self.publishing or self._store.get(HEAL_NOW) != b"yes":
+            return steps
+        return replace(steps, publish=(*dict.fromkeys([*steps.publish, *steps.missing]),))
+
+    def _healed(self, steps: Plan) -> None:
+        """Take note that what a person asked for is done."""
+        if set(steps.missing) <= set(steps.publish) and self._store.get(HEAL_NOW) == b"yes" and self.publishing:
+            with contextlib.suppress(StoreUnwritable), self._store.transaction():
+                self._store.put(HEAL_NOW, b"no")
+
+    def _note_regression(self, listing: Listing, steps: Plan) -> None:
+        """Note whether the folder has gone back in time, after what is new was read and before anything is put back."""
+        now, names = self._around.now() // 1000, {found.name for found in listing.files} | _evicted(listing)
+        back = set(steps.publish) & set(steps.missing)
+        all_read = self.replica is not None or not (steps.missing and regressions.unread(names, self._store))
+        regressions.note(self._store, steps.missing, names, back, now, all_read=all_read)
+
     def _speak(self) -> StoreUnwritable | None:
         """Write what a look gives reason for; return why the store takes nothing, if it does not."""
         try:
             if self.replica is not None:
-                self.replica.write_again()
+                settling.settle(self.replica)
             newcomers.note(self._store, self._around.now())
             self._drop_older()
             if self.beats:

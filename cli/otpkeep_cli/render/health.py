@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otpkeep_cli.render.comparing import comparison_text
 from otpkeep_cli.render.plain import counted, plain, short
 from otpkeep_cli.render.table import pairs, table
 from otpkeep_cli.render.unlocking import WORDS
@@ -14,7 +15,7 @@ _NEEDS_KEY = "known with the passphrase only"
 
 def status_text(found: Mapping[str, Any], width: int) -> str:
     """Return the problems, then what is known of vault, folder, daemon and jobs; what needs a key is left out."""
-    parts = [problems_text(found.get("problems") or ())]
+    parts = [problems_text(found.get("problems") or ()), comparison_text(found.get("comparison"))]
     folder, daemon = found.get("folder") or {}, found.get("daemon") or {}
     parts.append(
         pairs(
@@ -151,7 +152,7 @@ def _daemon(daemon: Mapping[str, Any]) -> str:
 
 def _waiting(folder: Mapping[str, Any]) -> list[str]:
     return [
-        f"Waiting for events of {plain(item['device'])}: {_known(item['events'])}"
+        f"Incomplete: waiting for {counted(item['events'], 'event')} of {plain(item['device'])}"
         for item in folder.get("waiting_for") or ()
     ]
 
