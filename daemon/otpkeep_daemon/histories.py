@@ -136,8 +136,7 @@ def _copies(store: Store, names: Names) -> list[dict[str, str]]:
     return [problem("copied", message, _COPIED, f"{own.hex()} {min(twin.accepted for twin in alive)}")]
 
 
-_GAP = "Let that device and this one sync. If what is missing is gone for good, `otpkeep accept-rollback` ends this notice."
-_OWN_GAP = (
+_GAP = (
     "Let that device and this one sync. If what is missing is gone for good, `otpkeep accept-rollback` ends this "
     "notice."
 )

@@ -141,8 +141,13 @@ class Replica:
         return author, [opening, *drafts]
 
     def _new_writer(self) -> Author:
-        """Have the next edit open a new writer: somebody else has written as this one, or it was rolled back."""
-        author = replace(self.keys.author, nonce=self.around.random(16))
+        """Have the next edit open a new writer: somebody else has written as this one, or it was rolled back.
+
+        What was held goes into its nonce: a copy with the same random generator would open the same writer.
+        """
+        seen = wire.encode([list(piece) for piece in self.chains.seen()])
+        nonce = sha256(b"otpkeep/v1/nonce", self.around.random(32), self.keys.author.nonce, seen)[:16]
+        author = replace(self.keys.author, nonce=nonce)
         self.store.put("nonce", author.nonce)
         return author
 

@@ -19,7 +19,6 @@ from otpkeep_protocol.context import Forks, Place, covers, from_pieces
 from otpkeep_protocol.events import Draft, Event
 from otpkeep_protocol.ids import WriterId, sha256
 
-
 MARK = 16
 """Bytes of a mark."""
 
