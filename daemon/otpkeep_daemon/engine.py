@@ -151,7 +151,9 @@ class Engine:
             self._flush_marks()
             self._healed(steps)
             warning, foreign = self._folder.unwritable(), self._foreign()
-        return Outcome(read, published, steps.missing, stuck, warning, foreign)
+            put_back = set(steps.publish) if self.publishing else set()
+        missing = tuple(name for name in steps.missing if name not in put_back)
+        return Outcome(read, published, missing, stuck, warning, foreign)
 
     def _take_in(
         self, listing: Listing, steps: Plan, looked: Mapping[str, Looked], sizes: Mapping[str, int]

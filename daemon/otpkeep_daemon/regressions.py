@@ -9,7 +9,7 @@ from otpkeep_daemon import logs
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_protocol import wire
 from otpkeep_protocol.naming import NameKind, classify, hash_name
-from otpkeep_protocol.regression import NOTHING, SLOTS, Noted, Regression, Span, accept, follow, regressed
+from otpkeep_protocol.regression import NOTHING, SLOTS, Noted, Span, accept, follow, regressed
 
 _KEY = "rollback"
 _LIMIT = 16_777_216
@@ -34,7 +34,7 @@ def note(
     if not missing and before == NOTHING:
         return
     found = _regression(store, missing, there, own_only=not all_read)
-    after = follow(before, found, now_s, frozenset(putting_back))
+    after = follow(before, found, there, frozenset(putting_back), now_s)
     if after == before:
         return
     _keep(store, after)
@@ -71,7 +71,7 @@ def _put(store: Store, after: Noted) -> None:
     store.put(_KEY, wire.encode([max(0, after.since), *parts, max(0, after.raised), after.healed]))
 
 
-def _regression(store: Store, missing: Collection[str], there: Collection[str], *, own_only: bool) -> Regression:
+def _regression(store: Store, missing: Collection[str], there: Collection[str], *, own_only: bool) -> list[Span]:
     own = store.get("device")
     files = {name: file for name in missing if (file := store.file_named(name)) is not None}
     gone = [file for file in files.values() if not _stood_in_for(store, file, there)]

@@ -8,7 +8,7 @@ regression counts once it has lasted, or right before this device puts back what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from otpkeep_protocol.ids import DeviceId, WriterId
@@ -30,14 +30,6 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Regression:
-    """Names of files that are gone with the newest events of a writer, and how many events (or slots) by device."""
-
-    names: frozenset[str] = frozenset()
-    lost: Mapping[DeviceId, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Noted:
     """What is remembered: since when (s) something is `gone`, what was `accepted` and is gone still, and the alarm.
 
@@ -56,7 +48,7 @@ class Noted:
 NOTHING = Noted()
 
 
-def regressed(missing: Iterable[Span], newest: Mapping[WriterId, int]) -> Regression:
+def regressed(missing: Iterable[Span], newest: Mapping[WriterId, int]) -> list[Span]:
     """Return what of the `missing` takes the end of a history away; `newest` is each writer's last seq still there.
 
     Of a slot there are always two copies, so one of them may be lost like any file.
@@ -67,26 +59,29 @@ def regressed(missing: Iterable[Span], newest: Mapping[WriterId, int]) -> Regres
         gone[span.writer] = max(gone.get(span.writer, 0), span.last)
     slots = [span for span in spans if span.device == SLOTS]
     ended = [span for span in spans if span.device != SLOTS and gone[span.writer] > newest.get(span.writer, 0)]
-    counted = [*ended, *(slots if len(slots) > 1 else [])]
-    lost: dict[DeviceId, int] = {}
-    for span in counted:
-        lost[span.device] = lost.get(span.device, 0) + span.events
-    return Regression(frozenset(span.name for span in counted), lost)
+    return [*ended, *(slots if len(slots) > 1 else [])]
 
 
-def follow(before: Noted, found: Regression, now: int, putting_back: frozenset[str]) -> Noted:
-    """Return what to remember after a look at `now` (s); `putting_back` is what this pass publishes of it."""
-    accepted = before.accepted & found.names
-    fresh = found.names - accepted
+def follow(
+    before: Noted, found: Collection[Span], there: Collection[str], putting_back: frozenset[str], now: int
+) -> Noted:
+    """Return what to remember after a look at `now` (s).
+
+    `there` are the names in the folder: what comes back says that it is syncing. `putting_back` are those that this
+    pass publishes again, by which a regression would be masked.
+    """
+    accepted = before.accepted & {span.name for span in found}
+    fresh = frozenset(span.name for span in found) - accepted
     if not fresh:
         over = not before.healed
         return Noted(accepted=accepted) if over else replace(before, since=0, gone=frozenset(), accepted=accepted)
-    syncing = not before.raised and bool(before.gone - fresh)
+    syncing = not before.raised and any(name in there for name in before.gone)
     begun = bool(before.gone) and not syncing
     since = min(before.since, now) if begun else now
     masked = begun and len(fresh) > 1 and bool(fresh & putting_back)
-    raised = before.raised or (now if masked or now - since >= PATIENCE_S else 0)
-    lost = _greatest(before.lost, found.lost) if raised else {}
+    lasting = now - since >= PATIENCE_S and not fresh <= putting_back
+    raised = before.raised or (now if masked or lasting else 0)
+    lost = _greatest(before.lost, [span for span in found if span.name in fresh]) if raised else {}
     healed = before.healed or (bool(raised) and bool(fresh & putting_back))
     return Noted(since, fresh, accepted, lost, raised, healed)
 
@@ -96,5 +91,8 @@ def accept(before: Noted) -> Noted:
     return Noted(accepted=before.accepted | before.gone)
 
 
-def _greatest(one: Mapping[DeviceId, int], other: Mapping[DeviceId, int]) -> dict[DeviceId, int]:
-    return {device: max(one.get(device, 0), other.get(device, 0)) for device in {*one, *other}}
+def _greatest(before: Mapping[DeviceId, int], spans: Iterable[Span]) -> dict[DeviceId, int]:
+    lost: dict[DeviceId, int] = {}
+    for span in spans:
+        lost[span.device] = lost.get(span.device, 0) + span.events
+    return {device: max(before.get(device, 0), lost.get(device, 0)) for device in {*before, *lost}}
