@@ -33,14 +33,16 @@ def note(
     before = noted(store)
     if not missing and before == NOTHING:
         return
-    found = _regression(store, missing, there, own_only=not all_read)
-    after = follow(before, found, there, frozenset(putting_back), now_s)
+    files = [file for name in missing if (file := store.file_named(name)) is not None]
+    lost = [file for file in files if not _stood_in_for(store, file, there)]
+    found, gone = _regression(store, lost, own_only=not all_read), frozenset(file.name for file in lost)
+    after = follow(before, found, gone, frozenset(putting_back), now_s)
     if after == before:
         return
     _keep(store, after)
     if after.raised and not before.raised:
-        lost = {device.hex()[:8] or "slots": count for device, count in after.lost.items()}
-        log.warning(logs.event("rollback", **{f"lost-{key}": count for key, count in sorted(lost.items())}))
+        counts = {f"lost-{device.hex()[:8] or 'slots'}": count for device, count in sorted(after.lost.items())}
+        log.warning(logs.event("rollback", **counts))
 
 
 def noted(store: Store) -> Noted:
@@ -71,10 +73,8 @@ def _put(store: Store, after: Noted) -> None:
     store.put(_KEY, wire.encode([max(0, after.since), *parts, max(0, after.raised), after.healed]))
 
 
-def _regression(store: Store, missing: Collection[str], there: Collection[str], *, own_only: bool) -> list[Span]:
+def _regression(store: Store, gone: Collection[StoredFile], *, own_only: bool) -> list[Span]:
     own = store.get("device")
-    files = {name: file for name in missing if (file := store.file_named(name)) is not None}
-    gone = [file for file in files.values() if not _stood_in_for(store, file, there)]
     spans = [span for file in gone for span in _spans(store, file)]
     counted = [span for span in spans if not own_only or span.device in (own, SLOTS)]
     return regressed(counted, store.newest_published({file.name for file in gone}, {s.writer for s in counted}))

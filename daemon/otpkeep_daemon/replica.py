@@ -165,7 +165,7 @@ class Replica:
                 seq + number,
                 prev,
                 self.chains.clock + number,
-                self.around.now(),
+                max(0, self.around.now()),
                 self._seen_by(draft, [*others, own] if own is not None else others, author),
                 self.around.random(16),
             )
@@ -187,7 +187,7 @@ class Replica:
 
     def beat(self) -> None:
         """Put into the outbox what this device has seen; the store forgets its earlier beats when this one is out."""
-        author, wall = self.keys.author, self.around.now()
+        author, wall = self.keys.author, max(0, self.around.now())
         seen = tuple(within_budget(self.chains.seen(), author.writer))
         self.keep("beat", content.make_beat(author, self.keys.keyring.vault, wall, seen))
         self.memory.absorb([], [Beat(author.device, author.writer, wall, seen)])

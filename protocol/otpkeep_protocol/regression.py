@@ -63,19 +63,20 @@ def regressed(missing: Iterable[Span], newest: Mapping[WriterId, int]) -> list[S
 
 
 def follow(
-    before: Noted, found: Collection[Span], there: Collection[str], putting_back: frozenset[str], now: int
+    before: Noted, found: Collection[Span], missing: frozenset[str], putting_back: frozenset[str], now: int
 ) -> Noted:
-    """Return what to remember after a look at `now` (s).
+    """Return what to remember after a look at `now` (s) that `found` regressions among all that is `missing`.
 
-    `there` are the names in the folder: what comes back says that it is syncing. `putting_back` are those that this
-    pass publishes again, by which a regression would be masked.
+    Of what was gone before, some that is back says that the folder is syncing; but once the alarm is raised, all of it
+    must be, whatever newer events have come. `putting_back` is what this pass publishes again, which would mask it.
     """
-    accepted = before.accepted & {span.name for span in found}
-    fresh = frozenset(span.name for span in found) - accepted
+    accepted = before.accepted & missing
+    still = before.gone & missing if before.raised else frozenset()
+    fresh = frozenset(span.name for span in found) - accepted | still
     if not fresh:
         over = not before.healed
         return Noted(accepted=accepted) if over else replace(before, since=0, gone=frozenset(), accepted=accepted)
-    syncing = not before.raised and any(name in there for name in before.gone)
+    syncing = not before.raised and not before.gone <= missing
     begun = bool(before.gone) and not syncing
     since = min(before.since, now) if begun else now
     masked = begun and len(fresh) > 1 and bool(fresh & putting_back)

@@ -1,10 +1,11 @@
-"""Less in the folder than this device once saw there: an alarm with device and number, everything kept, and put back."""
+"""Less in the folder than this device once saw there: an alarm with device and number; all is kept and put back."""
 
 from __future__ import annotations
 
 import pytest
 
 from otpkeep_daemon import regressions
+from otpkeep_daemon.alarms import GRAVE, Problem, Told, decide
 from otpkeep_daemon.compactor import Compactor
 from otpkeep_daemon.recovery_report import found as found_by_recover
 from otpkeep_protocol.errors import Unreachable
@@ -163,7 +164,7 @@ class TestTheWholeFolder:
 
 
 class TestOneWriter:
-    def test_whose_newest_files_are_gone_is_told_alone(self, world: World, laptop: Device, old: dict[str, bytes]) -> None:
+    def test_whose_newest_files_are_gone_is_told_alone(self, laptop: Device, old: dict[str, bytes]) -> None:
         newest = [name for name in laptop.folder.names() if name not in old and name not in laptop.own_files()]
         for name in newest:
             laptop.folder.take(name)
@@ -172,6 +173,24 @@ class TestOneWriter:
         assert messages(laptop, "rollback") == [
             "the folder has gone back: 2 events of phone that it held are gone from it; this device has them"
         ]
+
+    def test_is_told_until_all_is_back_whatever_that_device_writes_meanwhile(
+        self, laptop: Device, phone: Device, old: dict[str, bytes]
+    ) -> None:
+        before = phone.own_files()
+        lost = {name: laptop.folder.take(name) or b"" for name in before[-2:]}
+        look(laptop)
+        look(laptop, minutes=6)
+        phone.add("later")
+        phone.run()
+        deliver(phone, laptop, [name for name in phone.own_files() if name not in before])
+        look(laptop, 2)
+        assert gone(laptop) == {"phone": 2}
+        for name, data in lost.items():
+            assert len(messages(laptop, "rollback")) == 1
+            laptop.folder.put(name, data)
+            look(laptop)
+        assert messages(laptop, "rollback") == []
 
     def test_that_is_withheld_wholly_is_told_with_all_its_events(
         self, laptop: Device, phone: Device, old: dict[str, bytes]
@@ -373,3 +392,28 @@ def test_the_journal_names_the_devices_by_id_once(
     (line,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("event=rollback")]
     for device, count in ((laptop, 3), (phone, 2)):
         assert f"lost-{device.store.need('device').hex()[:8]}={count}" in line
+
+
+def test_the_alarm_comes_at_once_is_grave_and_comes_again_for_a_new_rollback_alone(
+    laptop: Device, old: dict[str, bytes]
+) -> None:
+    def told(memory: dict[tuple[str, str], Told]) -> tuple[list[str], dict[tuple[str, str], Told]]:
+        rows = found(laptop, "rollback", labels=False)
+        problems = [Problem(row["kind"], row["subject"], row["message"], row["hint"]) for row in rows]
+        notices, memory = decide(problems, memory, laptop.clock.ms / 1000, 86_400)
+        return [notice.kind for notice in notices if notice.raised], memory
+
+    roll_back(laptop.folder, old)
+    look(laptop, 2)
+    kinds, memory = told({})
+    assert (kinds, "rollback" in GRAVE) == (["rollback"], True)
+    look(laptop, 2)
+    assert told(memory)[0] == []
+    # when: it is accepted, and soon after the folder goes back once more
+    ask(laptop, "accept-rollback")
+    look(laptop, 12)
+    kinds, memory = told(memory)
+    assert kinds == []
+    roll_back(laptop.folder, old)
+    look(laptop, 2)
+    assert told(memory)[0] == ["rollback"]

@@ -10,7 +10,8 @@ from support_restore import ask, found, messages
 from support_vault import Device, World, deliver
 
 GAP = (
-    "Let that device and this one sync. If what is missing is gone for good, `otpkeep accept-rollback` ends this notice."
+    "Let that device and this one sync. If what is missing is gone for good, `otpkeep accept-rollback` ends this "
+    "notice."
 )
 
 
