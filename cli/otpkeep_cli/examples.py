@@ -13,7 +13,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "recover": (
         "otpkeep recover ~/Dropbox/otpkeep",
         "otpkeep recover ~/Dropbox/otpkeep --code-file code.txt",
-        "otpkeep recover ~/Dropbox/otpkeep --digest 57-9f86d081884c7d65   # compare with another device",
+        "otpkeep recover ~/Dropbox/otpkeep --digest 57-9f86d081884c7d65",
     ),
     "add": (
         "otpkeep add - < uri.txt                    # otpauth://…, unseen by others",

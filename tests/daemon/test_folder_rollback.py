@@ -80,9 +80,7 @@ class TestTheWholeFolder:
         look(laptop, 3)
         assert len(messages(laptop, "rollback")) == 2
 
-    def test_that_is_whole_again_is_told_as_past(
-        self, laptop: Device, phone: Device, old: dict[str, bytes]
-    ) -> None:
+    def test_that_is_whole_again_is_told_as_past(self, laptop: Device, phone: Device, old: dict[str, bytes]) -> None:
         roll_back(laptop.folder, old)
         look(laptop, 3)
         deliver(phone, laptop)

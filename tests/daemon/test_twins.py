@@ -107,9 +107,7 @@ def test_old_files_of_this_device_that_come_back_prove_nothing(world: World, lap
     assert [*found(laptop, "copied"), *found(laptop, "fork")] == []
 
 
-def test_a_copy_that_became_a_device_of_its_own_is_heard_of_no_more(
-    world: World, laptop: Device, twin: Device
-) -> None:
+def test_a_copy_that_became_a_device_of_its_own_is_heard_of_no_more(world: World, laptop: Device, twin: Device) -> None:
     go_on(world, laptop, twin)
     ask(laptop, "accept-rollback")
     world.devices.remove(twin)

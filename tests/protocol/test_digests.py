@@ -93,7 +93,8 @@ class TestComparing:
             assert compare(other.partition("-")[2], here, events[:3]) == Comparison(Verdict.DIFFERENT)
 
     @pytest.mark.parametrize(
-        "typed", ["", "5", "5-", "xyz", "5-0123456789abcde", "5-0123456789abcdef0", "-0123456789abcdef", "5-012345678:abcdef"]
+        "typed",
+        ["", "5", "5-", "xyz", "5-0123456789abcde", "5-0123456789abcdef0", "-0123456789abcdef", "5-012345678:abcdef"],
     )
     def test_what_is_no_digest_is_said_to_be_none(self, typed: str) -> None:
         with pytest.raises(Usage, match="such as 57-9f86d081884c7d65"):

@@ -114,12 +114,12 @@ def test_a_home_that_was_copied_goes_on_on_both_machines_and_both_are_told(tmp_p
     with alpha.daemon(), twin.daemon():
         for device in (alpha, twin):
             device.run("unlock").ok()
-        for number in range(2):
-            for device in (alpha, twin):
-                device.add(uri(10 * (number + 1) + everybody.index(device)))
-                _exchange(*everybody)
-                ever.look()
-        eventually(lambda: _told(alpha) and _told(twin) and _exchange(*everybody), "both are told of the copy")
+        for number in (10, 11, 20, 21):
+            (alpha, twin)[number % 2].add(uri(number))
+            _exchange(*everybody)
+            ever.look()
+            eventually(lambda: f"konto{number}" in names(alpha) & names(twin), "both have it")  # noqa: B023
+        eventually(lambda: _told(alpha) and _told(twin), "both are told of the copy")
         eventually(lambda: _alike(alpha, twin, beta), "all show the same")
         # then: both values of the edit that was made twice are there, each under a name of its own
         (conflict,) = [item["conflict"] for item in listed(alpha) if item["id"] == account]

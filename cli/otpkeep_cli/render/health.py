@@ -25,7 +25,7 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
                 ("Backup", "on" if found.get("backup") else "off on this device"),
                 ("Accounts", _known(found.get("accounts")) or _NEEDS_KEY),
                 ("Events", _known(found.get("events"))),
-                ("Digest", _known(found.get("digest"))),
+                ("Digest", _known(found.get("digest")) or _NEEDS_KEY),
                 ("Last event", _last(found.get("last_event"))),
                 ("Folder", _folder(folder)),
                 ("Published", _known(folder.get("published"))),
