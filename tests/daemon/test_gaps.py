@@ -6,6 +6,8 @@ import pytest
 
 from otpkeep_daemon.recovery_report import found as found_by_recover
 from otpkeep_daemon.report import waiting_for
+from otpkeep_daemon.turns import Turns
+from otpkeep_daemon.verify import Verification
 from support_restore import ask, found, messages
 from support_vault import Device, World, deliver
 
@@ -52,6 +54,22 @@ def test_what_lies_before_a_newer_event_is_named_by_device_and_count(
     deliver(laptop, tablet)
     tablet.run()
     assert messages(tablet, "gap") == []
+
+
+def test_verify_names_what_the_folder_withholds_by_device_and_count(
+    world: World, laptop: Device, withheld: list[str]
+) -> None:
+    tablet = world.device("tablet")
+    laptop.add("newest")
+    laptop.run()
+    all_but(laptop, tablet, withheld)
+    tablet.run()
+    result = Verification(tablet.store, tablet.folder, tablet.accounts, "content", Turns()).run()
+    device = laptop.store.need("device").hex()[:8]
+    assert not result["ok"]
+    assert [(row["kind"], row["message"]) for row in result["problems"]] == [
+        ("gap", f"waiting for 17 events of {device}: others name them, the folder has them not")
+    ]
 
 
 def test_a_writer_that_is_withheld_to_its_end_is_found_by_what_others_have_seen(

@@ -31,7 +31,7 @@ WRONG: dict[str, Callable[[int, int], int]] = {
 
 @dataclass
 class Story:
-    """Two devices that edit, delete, undo, compact and beat, a few days apart, while each looks at a clock of its own."""
+    """Two devices that edit, delete, undo, compact and beat, days apart, each by a clock of its own."""
 
     world: World
     laptop: Device

@@ -114,7 +114,7 @@ def test_a_home_that_was_copied_goes_on_on_both_machines_and_both_are_told(tmp_p
     with alpha.daemon(), twin.daemon():
         for device in (alpha, twin):
             device.run("unlock").ok()
-        for number in (10, 11, 20, 21):
+        for number in (10, 11, 20, 21, 30):
             (alpha, twin)[number % 2].add(uri(number))
             _exchange(*everybody)
             ever.look()
@@ -133,7 +133,7 @@ def test_a_home_that_was_copied_goes_on_on_both_machines_and_both_are_told(tmp_p
         # and: it is accepted
         assert alpha.run("accept-rollback").ok().json["copies"] == ["alpha"]
         assert not _told(alpha)
-    assert {f"konto{number}" for number in (0, 10, 11, 20, 21)} == names(alpha)
+    assert {f"konto{number}" for number in (0, 10, 11, 20, 21, 30)} == names(alpha)
     ever.assert_no_salt_repeats()
     made = dots(alpha)
     assert {made.count(dot) for dot in made} == {1, 2}
