@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from otpkeep_daemon.imports import Import
+from otpkeep_protocol.branches import unsettled
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import Dot
 from otpkeep_protocol.state import State, decode, encode, fold
 from otpkeep_protocol.view import is_account
 from support_oracle import Fact, assert_state
@@ -259,6 +262,7 @@ class Convergence(RuleBasedStateMachine):
         if not hasattr(self, "facts"):
             return
         self.world.sync()
+        self.note_what_passes_wrote()
         facts = list(self.facts.values())
         for device in self.world.devices:
             assert device.held() == self.facts.keys()
@@ -266,11 +270,20 @@ class Convergence(RuleBasedStateMachine):
             assert device.replica.state.forks.keys() == {e.dot.writer for e in branches(facts)}
             assert_state(device.replica.state, facts)
             self.assert_complete(device)
+            assert unsettled(device.replica.chains, device.store.writers()) == []
         states = {device.state() for device in self.world.devices}
         assert len(states) == 1
         for device in self.world.devices:
             device.restart()
             assert {device.state()} == states
+
+    def note_what_passes_wrote(self) -> None:
+        """Note what devices wrote by themselves, to settle forks; it held what its `seen` says."""
+        events = {e.dot: e for device in self.world.devices for e in device.replica.archive.events()}
+        for event in events.values():
+            if event.hash not in self.facts:
+                assert event.kind in ("writer.open", "account.edit", "account.delete")
+                self.facts[event.hash] = Fact(event, frozenset(e.hash for e in seen_by(event, events)))
 
     def assert_complete(self, device: Device) -> None:
         for account, subject in device.replica.state.subjects.items():
@@ -281,6 +294,15 @@ class Convergence(RuleBasedStateMachine):
 
 def copy_of(state: State) -> State:
     return decode(encode(state))
+
+
+def seen_by(event: Event, events: Mapping[Dot, Event]) -> Iterator[Event]:
+    """Yield what an event has seen, each piece from its end back to its beginning."""
+    for piece in event.seen:
+        dot = Dot(piece.writer, piece.last, piece.hash)
+        while dot.seq >= piece.first:
+            yield events[dot]
+            dot = Dot(dot.writer, dot.seq - 1, (events[dot].prev or b"")[:16])
 
 
 def branches(facts: list[Fact]) -> list[Event]:
