@@ -49,6 +49,10 @@ class Packs(Database):
         """Tell whether a pack event names this file as one that replaces others."""
         return self._db.execute("SELECT 1 FROM replaced WHERE file = ?", (digest,)).fetchone() is not None
 
+    def claimed(self) -> set[bytes]:
+        """Return the files in the store that a pack event names as replaced, though what replaces them is not here."""
+        return {row[0] for row in self._db.execute("SELECT hash FROM files WHERE hash IN (SELECT hash FROM replaced)")}
+
     def replaceable(self) -> list[tuple[bytes, bytes]]:
         """Return (old file, new file) where the store still holds both."""
         query = _LATEST.format(where="WHERE hash IN (SELECT hash FROM files)")

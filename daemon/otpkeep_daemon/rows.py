@@ -49,10 +49,11 @@ class Names:
 
 
 def is_retired(state: State, device: bytes) -> bool:
-    """Tell whether a person has retired the device."""
+    """Tell whether a person has retired the device, and nobody has made it active again since."""
     subject = state.subjects.get(device)
-    retired = subject.registers.get("retired") if subject is not None else None
-    return retired is not None and bool(retired.dots)
+    register = subject.registers.get("retired") if subject is not None else None
+    winner = register.winner() if register is not None else None
+    return winner is not None and winner.written.value is True
 
 
 def account_row(shown: View, names: Names, *, ready: bool, secret: Mapping[str, Any] | None) -> dict[str, Any]:
