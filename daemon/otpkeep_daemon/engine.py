@@ -18,7 +18,6 @@ from otpkeep_daemon.healing import Healing
 from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.reading import Reading, read_one
 from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.rows import is_retired
 from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
@@ -237,7 +236,7 @@ class Engine:
         replica = self.replica
         if replica is not None:
             self._superseded = frozenset(replica.slot_hashes(superseded=True) - replica.slot_hashes())
-        retired = replica is not None and device is not None and is_retired(replica.state, device)
+        retired = replica is not None and replica.retired
         return {
             f.name: Known(
                 f.size,
@@ -380,7 +379,7 @@ class Engine:
 
     def _beat(self) -> bool:
         replica = self.replica
-        if replica is None or not self.publishing:
+        if replica is None or not self.publishing or replica.retired:
             return False
         author, chains = replica.keys.author.writer, replica.chains
         seen, last_word = chains.last_seen_by(author)

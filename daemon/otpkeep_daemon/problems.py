@@ -10,7 +10,7 @@ from otpkeep_daemon.healing import lost_files
 from otpkeep_daemon.newcomers import newcomers
 from otpkeep_daemon.problem import problem, problem_of
 from otpkeep_daemon.reviewing import REASONS
-from otpkeep_daemon.rows import Names, is_retired, timestamp
+from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.vault_files import copies_beside, stamp_of
 from otpkeep_daemon.watched import Watched
@@ -21,6 +21,7 @@ from otpkeep_protocol.healing import REPEATED
 from otpkeep_protocol.ids import event_name
 from otpkeep_protocol.plan import Seen
 from otpkeep_protocol.state import State
+from otpkeep_protocol.view import is_retired
 
 FAR_AHEAD_MS = 24 * 3600 * 1000
 
@@ -139,6 +140,8 @@ def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent
     """
     state = accounts.replica.state if accounts is not None else None
     found = []
+    if accounts is not None and accounts.replica.retired:
+        found.append(problem("retired", "this device was retired", _RETIRED, store.need("device").hex()))
     for device, when in newcomers(store, now_ms).items():
         if state is None or not is_retired(state, device):
             message = f"the device {device.hex()[:8]} has joined the vault; this one heard of it on {timestamp(when)}"
@@ -150,6 +153,10 @@ def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent
     return found
 
 
+_RETIRED = (
+    "Nothing is lost, and it goes on backing up; nobody waits for it. An edit here makes it active again, and so does "
+    "`otpkeep devices retire DEVICE --undo`."
+)
 _NEW_DEVICE = (
     "`otpkeep devices` shows its name. If it is not yours, somebody knows your passphrase or recovery code: "
     "change what your accounts' secrets protect, from another machine."
