@@ -214,12 +214,12 @@ class Compactor:
 
         Of the latter only what was read here and had nothing that the store lacks.
         """
-        looked = self._store.looked()
-        sound = {name for name, verdict in looked.items() if verdict.verdict in ("ok", "replaced")}
-        mine = self._store.replaced_among(sorted(names), [self._own])
-        done = {old.hash for old in mine}
-        others = self._store.replaced_among(sorted(names), self._retired())
-        return mine + [old for old in others if old.hash not in done and hash_name(old.hash) in sound]
+        mine, retired = self._store.replaced_among(sorted(names), [self._own]), self._retired()
+        if not retired:
+            return mine
+        sound = {n for n, verdict in self._store.looked().items() if verdict.verdict in ("ok", "replaced")}
+        left = sorted(sound.intersection(names) - {hash_name(old.hash) for old in mine})
+        return mine + self._store.replaced_among(left, retired)
 
     def _place(self, latest: bytes) -> tuple[tuple[bytes, int, int], bool] | None:
         """Return the events of the file that replaces others, and whether it reads back; None if it has none."""
