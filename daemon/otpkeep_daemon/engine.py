@@ -397,11 +397,13 @@ class Engine:
         own = self._store.get("device")
         for kind in PASSING:
             made = [file for file in self._store.files_of(kind) if file.owner == own]
-            if len(made) > 1 and made[-1].published:
-                for older in made[:-1]:
-                    self._folder.delete(older.name)
+            newest = self.replica.newest([file.hash for file in made]) if len(made) > 1 else None
+            if any(file.hash == newest and file.published for file in made):
+                older = [file for file in made if file.hash != newest]
+                for file in older:
+                    self._folder.delete(file.name)
                 with self._store.transaction():
-                    self._store.drop([older.hash for older in made[:-1]])
+                    self._store.drop([file.hash for file in older])
 
 
 def _seen(listing: Listing) -> dict[str, Seen]:

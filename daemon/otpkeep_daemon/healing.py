@@ -72,12 +72,12 @@ class Healing:
         )
 
     def put_back(self, names: Collection[str]) -> None:
-        """Take in that these were put back now."""
-        if names:
-            lost = self._remembered()
-            for name in names:
-                log.info(event("put-back", file=name, times=lost[name].healed + 1))
-            self._remember(lost | {name: healing.put_back(lost[name], self._now()) for name in names})
+        """Take in that these were put back now, as far as they are followed still: the folder may be another one."""
+        lost = self._remembered()
+        again = {name: healing.put_back(lost[name], self._now()) for name in names if name in lost}
+        for name, row in again.items():
+            log.info(event("put-back", file=name, times=row.healed))
+        self._remember(lost | again)
 
     @property
     def at_once(self) -> bool:

@@ -51,7 +51,8 @@ class Packs(Database):
 
     def claimed(self) -> set[bytes]:
         """Return the files in the store that a pack event names as replaced, though what replaces them is not here."""
-        return {row[0] for row in self._db.execute("SELECT hash FROM files WHERE hash IN (SELECT hash FROM replaced)")}
+        query = "SELECT hash FROM files WHERE EXISTS (SELECT 1 FROM replaced WHERE replaced.hash = files.hash)"
+        return {row[0] for row in self._db.execute(query)}
 
     def replaceable(self) -> list[tuple[bytes, bytes]]:
         """Return (old file, new file) where the store still holds both."""

@@ -213,6 +213,10 @@ class Replica:
             self.store.add(new)
             also(new.hash)
 
+    def newest(self, digests: Sequence[bytes]) -> bytes:
+        """Return which of some beats, or snapshots, says most; a client may bring back older ones at any time."""
+        return max(digests, key=lambda digest: (content.passing_rank(self.archive.run(digest)), digest))
+
     def seal(self, made: bytes) -> bytes:
         """Return the file of some content, under fresh randomness."""
         return self.keys.seal(made, self.around.random(32))
@@ -283,10 +287,14 @@ class Replica:
             fresh.snapshots.append(found)
 
     def _keep_snapshot(self, digest: bytes, found: Snapshot) -> bool:
-        """Keep only the one of a device's snapshots that covers most. Return whether it is this one."""
+        """Keep only the one of a device's snapshots that covers most. Return whether it is this one.
+
+        Of this device's own, the engine removes the others, from the folder as well.
+        """
         counts = {h: covered(made) for h, made in self.archive.snapshots() if made.device == found.device}
         best = max(counts, key=lambda h: (counts[h], h))
-        self.store.drop(h for h in counts if h != best)
+        if found.device != self.keys.author.device:
+            self.store.drop(h for h in counts if h != best)
         return digest == best
 
     def _note_packs(self, made: Iterable[Event]) -> None:

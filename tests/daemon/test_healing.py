@@ -455,3 +455,33 @@ class TestCompactionAndHealing:
             assert phone.values(account)["note"] == "299"
             phone.restart()
         assert phone.state() == laptop.state() == from_scratch(phone)[0]
+
+    @pytest.mark.parametrize("kind", ["snapshot", "beat"])
+    def test_an_old_snapshot_or_beat_that_a_client_brings_back_goes_again_and_the_newest_stays(
+        self, world: World, kind: str
+    ) -> None:
+        laptop, phone = world.device("laptop"), world.device("phone")
+        account = laptop.add("mail")
+        world.sync()
+        made: list[str] = []
+        old: dict[str, bytes] = {}
+        for edits in (300, 600) if kind == "snapshot" else (0, 0):
+            for device in world.devices:
+                device.clock.ms += 10 * DAY_MS
+            for number in range(edits):
+                laptop.change(account, note=f"{edits} {number}")
+            compact(laptop)
+            made += {file.name for file in laptop.store.files_of(kind)} - set(made)
+            old |= {name: laptop.folder.read(name) or b"" for name in laptop.folder.names()}
+            laptop.run()
+        assert len(made) == 2
+        assert not laptop.folder.has(made[0])
+        # when
+        for device in (laptop, phone):
+            device.folder.put(made[0], old[made[0]])
+            for _ in range(3):
+                device.run()
+        # then
+        assert not laptop.folder.has(made[0])
+        assert laptop.folder.has(made[1])
+        assert [file.name for file in laptop.store.files_of(kind)] == made[1:]
