@@ -18,7 +18,7 @@ from otpkeep_daemon.memory import digest_of
 from otpkeep_daemon.packs import Replaced
 from otpkeep_daemon.replica import Replica, covered
 from otpkeep_daemon.report import active_devices, retired_devices
-from otpkeep_daemon.store import FOLDED
+from otpkeep_daemon.store import FOLDED, Looked
 from otpkeep_protocol import compaction, content
 from otpkeep_protocol.compaction import Leaving, Segment
 from otpkeep_protocol.context import MOST_PIECES
@@ -212,13 +212,16 @@ class Compactor:
     def _replaced(self, names: Sequence[str]) -> list[Replaced]:
         """Return which of these files this device may remove: those it replaced itself, or a retired one.
 
-        Of the latter only what was read here and had nothing that the store lacks.
+        Of the latter only what was read here and had nothing that the store lacks, or has been broken for as long as a
+        quarantine.
         """
         mine, retired = self._store.replaced_among(sorted(names), [self._own]), self._retired()
         if not retired:
             return mine
-        sound = {n for n, verdict in self._store.looked().items() if verdict.verdict in ("ok", "replaced")}
-        left = sorted(sound.intersection(names) - {hash_name(old.hash) for old in mine})
+        before = self._replica.around.now() // 1000 - self._quarantine_s
+        judged = {name: verdict for name, verdict in self._store.looked().items() if name in names}
+        useless = {n for n, v in judged.items() if v.verdict in ("ok", "replaced") or _is_broken(v, before)}
+        left = sorted(useless - {hash_name(old.hash) for old in mine})
         return mine + self._store.replaced_among(left, retired)
 
     def _place(self, latest: bytes) -> tuple[tuple[bytes, int, int], bool] | None:
@@ -238,6 +241,10 @@ class Compactor:
 
 def _is_whole(segment: Segment, run: bytes) -> bool:
     return len(content.bodied(run)) == segment.last - segment.first + 1
+
+
+def _is_broken(judged: Looked, before_s: int) -> bool:
+    return judged.verdict in ("pending", "damaged") and judged.since <= before_s
 
 
 def _pack(group: Sequence[Segment], data: bytes) -> Draft:
