@@ -53,6 +53,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "folder": ("otpkeep folder", "otpkeep folder ~/Nextcloud/otpkeep"),
     "devices": ("otpkeep devices",),
     "devices list": ("otpkeep devices list --json",),
+    "devices retire": ("otpkeep devices retire 'old phone'", "otpkeep devices retire 3fa9c1 --undo"),
+    "devices rename": ("otpkeep devices rename laptop 'work laptop'",),
     "config": (
         "otpkeep config",
         "otpkeep config look_every_s 30",

@@ -45,7 +45,7 @@ class StoredFile:
 class Looked:
     """What a look made of a name in the folder.
 
-    `since` is when (s) that verdict was first given; `content` is the name that its bytes stand for, "" unless ok.
+    `since` is when (s) that verdict was first given; `content` the name that its bytes stand for, or "".
     """
 
     name: str
