@@ -29,6 +29,7 @@ QUIET = frozenset({"folder-unreachable", "other-vault", "conflict-copy", "retire
 AT_ONCE = frozenset(
     {
         *("integrity", "damaged", "rejected", "fork", "event", "verify", "slots", "held", "new-device", "silent"),
+        *("rollback", "copied"),
         *("clock", "disk", "job", "config", "watching", "newer", "on-problem"),
         *("store-full", "store-read-only", "store-unwritable", "folder-full", "folder-read-only"),
     }
@@ -40,7 +41,7 @@ NEWS = frozenset({"new-device"})
 WEEKLY = frozenset({"silent"})
 KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent", "retired"})
 """Of these some, or all, are found only while the keys are here: that they are not found says nothing without them."""
-GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "verify", "not-started"})
+GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "rollback", "verify", "not-started"})
 """The backup itself is in doubt."""
 
 Key = tuple[str, str]

@@ -10,6 +10,7 @@ from typing import Any
 from otpkeep_daemon import device
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.operations import (
+    acceptance,
     accounts,
     compaction,
     configuration,
@@ -59,6 +60,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "rename": Operation(devices.rename),
     "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
     "backup": Operation(upkeep.backup, needs_key=False),
+    "accept-rollback": Operation(acceptance.accept_rollback),
+    "digest": Operation(acceptance.compare_digest),
     "compact": Operation(compaction.compact),
     "folder": Operation(folders.show, needs_key=False),
     "move": Operation(folders.move, locks_itself=True),

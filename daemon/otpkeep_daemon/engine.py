@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from otpkeep_daemon import logs, newcomers
+from otpkeep_daemon import logs, newcomers, regressions, settling
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
 from otpkeep_daemon.healing import Healing
@@ -146,15 +146,15 @@ class Engine:
         with self._lock:
             known = self._known() if read else known
             looked = self._store.looked() if steps.read else looked
-        published += self._heal(listing, known, looked, steps.missing, sizes)
+        back = self._heal(listing, known, looked, steps.missing, sizes)
         with self._lock:
             if stuck is None:
                 stuck = self._speak()
-            published += self._publish_waiting()
+            published += len(back) + self._publish_waiting()
             self._flush_marks()
             warning, foreign = self._folder.unwritable(), self._foreign()
-        missing = tuple(name for name in steps.missing if name in known and not known[name].claimed)
-        return Outcome(read, published, missing, stuck, warning, foreign)
+        missing = [name for name in steps.missing if name in known and not known[name].claimed and name not in back]
+        return Outcome(read, published, tuple(missing), stuck, warning, foreign)
 
     def _take_in(
         self, listing: Listing, steps: Plan, looked: Mapping[str, Looked], sizes: Mapping[str, int]
@@ -176,11 +176,18 @@ class Engine:
             return read, trouble
         return read, None
 
+    def _note_regression(self, listing: Listing, missing: Sequence[str], due: Sequence[str]) -> None:
+        """Note whether the folder has gone back in time, after what is new was read and before anything is put back."""
+        now, names = self._around.now() // 1000, {found.name for found in listing.files} | _evicted(listing)
+        all_read = self.replica is not None or not (missing and regressions.unread(names, self._store))
+        with contextlib.suppress(StoreUnwritable):
+            regressions.note(self._store, missing, names, set(due) & set(missing), now, all_read=all_read)
+
     def _speak(self) -> StoreUnwritable | None:
         """Write what a look gives reason for; return why the store takes nothing, if it does not."""
         try:
             if self.replica is not None:
-                self.replica.write_again()
+                settling.settle(self.replica)
             newcomers.note(self._store, self._around.now())
             self._drop_older()
             if self.beats:
@@ -328,23 +335,23 @@ class Engine:
         looked: Mapping[str, Looked],
         missing: Sequence[str],
         sizes: Mapping[str, int],
-    ) -> int:
-        """Put back what the folder lost or broke, as far as it is time. Return how many files."""
+    ) -> set[str]:
+        """Put back what the folder lost or broke, as far as it is time. Return the names."""
         seen, judged = _seen(listing), _judged(looked)
         copies = {judged[name].content for name in seen.keys() & judged.keys()}
         missed = [name for name in missing if name not in copies]
         with self._lock:
             due = self._healing.due(seen, known, missed, judged, locked=self.replica is None)
-        if not self.publishing:
-            return 0
-        count = 0
+            due = due if self.publishing else []
+            self._note_regression(listing, missed, due)
         for batch in _batches(due, sizes):
-            count += self._publish_named(batch)
-            with self._lock:
-                self._healing.put_back(batch)
+            if self._publish_named(batch):
+                with self._lock:
+                    self._healing.put_back(batch)
         with self._lock:
-            self._healing.end_of_pass(known)
-        return count
+            if self.publishing:
+                self._healing.end_of_pass(known)
+        return set(due)
 
     def _publish_one(self, file: StoredFile) -> None:
         data = self._store.data(file.hash)

@@ -8,7 +8,7 @@ until its owner removes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from otpkeep_daemon.database import Database
@@ -119,3 +119,24 @@ class Packs(Database):
         )
         found: tuple[bytes, int, int] | None = self._db.execute(query, (file,)).fetchone()
         return found
+
+    def replaced_by(self, file: bytes) -> list[bytes]:
+        """Return the files that this one replaced."""
+        return [row[0] for row in self._db.execute("SELECT hash FROM replaced WHERE file = ?", (file,))]
+
+    def spans(self, file: bytes) -> list[tuple[bytes, bytes, int, int]]:
+        """Return device, writer, number of events and last seq of what is read from a file."""
+        query = (
+            "SELECT device, writer, COUNT(*), MAX(seq) FROM events JOIN writers USING (writer)"
+            " WHERE file = (SELECT id FROM files WHERE hash = ?) GROUP BY writer"
+        )
+        return self._db.execute(query, (file,)).fetchall()
+
+    def newest_published(self, but: Collection[str], writers: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the last seq of these writers that was published in a file of another name than those of `but`."""
+        query = (
+            "SELECT seq, name FROM events JOIN files ON files.id = file"
+            " WHERE writer = ? AND published = 1 ORDER BY seq DESC"
+        )
+        found = {w: next((seq for seq, name in self._db.execute(query, (w,)) if name not in but), 0) for w in writers}
+        return {writer: seq for writer, seq in found.items() if seq}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from otpkeep_daemon import histories
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.healing import lost_files
@@ -37,6 +38,7 @@ def problems(
     found += _folder_problems(store, engine, now_ms)
     names = accounts.names() if accounts is not None and labels else Names(State(), store.writers())
     found += _vanishing(store, names)
+    found += histories.folder_problems(store, names)
     if accounts is not None:
         found += _vault_problems(store, accounts, names, now_ms)
     return found
@@ -107,13 +109,7 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 
 def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int) -> list[dict[str, str]]:
     chains = accounts.replica.chains
-    found = [
-        problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
-        for writer, count in sorted(chains.missing().items())
-    ]
-    for writer in chains.forks:
-        message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
-        found.append(problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
+    found = histories.vault_problems(store, accounts, names)
     if len(accounts.replica.current_slot_statements()) > 1:
         message = "two devices set a new passphrase at once; all of them open this vault"
         found.append(problem("slots", message, "Recover on one more device with the code and set another."))
@@ -128,9 +124,6 @@ def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int)
             hint = "Set its clock, or this machine's if that is behind; no edit is lost."
             found.append(problem("clock", message, hint, writer.hex()))
     return found
-
-
-_GAP = "Let that device and this one sync."
 
 
 def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:

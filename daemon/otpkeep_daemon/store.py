@@ -232,6 +232,11 @@ class Store(Packs):
         """Return seq and 16-byte hash of each held event of a writer."""
         return set(self._db.execute("SELECT seq, substr(hash, 1, 16) FROM events WHERE writer = ?", (writer,)))
 
+    def holds(self, writer: bytes, seq: int, digest: bytes) -> bool:
+        """Tell whether the event of that 16-byte hash is held."""
+        query = "SELECT 1 FROM events WHERE writer = ? AND seq = ? AND substr(hash, 1, 16) = ?"
+        return self._db.execute(query, (writer, seq, digest)).fetchone() is not None
+
     def event_count(self) -> int:
         """Return how many events are held."""
         count: int = self._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]
