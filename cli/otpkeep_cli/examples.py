@@ -47,7 +47,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "review": ("otpkeep review", "otpkeep review 3 --accept"),
     "status": ("otpkeep status", "otpkeep status --json"),
     "doctor": ("otpkeep doctor", "otpkeep doctor --json"),
-    "verify": ("otpkeep verify", "otpkeep verify --depth rebuild"),
+    "verify": ("otpkeep verify", "otpkeep verify --repair", "otpkeep verify --depth rebuild"),
     "backup": ("otpkeep backup now", "otpkeep backup off"),
     "compact": ("otpkeep compact --dry-run",),
     "folder": ("otpkeep folder", "otpkeep folder ~/Nextcloud/otpkeep"),

@@ -19,6 +19,7 @@ from otpkeep_daemon.operations import (
     transfer,
     travel,
     upkeep,
+    verifying,
     watching,
 )
 from otpkeep_daemon.service import Args, Service
@@ -54,7 +55,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "unwatch": Operation(watching.unwatch, needs_key=False, locks_itself=True),
     "review": Operation(watching.review, needs_key=False, locks_itself=True),
     "devices": Operation(upkeep.devices),
-    "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
+    "verify": Operation(verifying.verify, needs_key=False, locks_itself=True),
     "backup": Operation(upkeep.backup, needs_key=False),
     "compact": Operation(compaction.compact),
     "folder": Operation(folders.show, needs_key=False),

@@ -17,7 +17,7 @@ from otpkeep_daemon.database import translated
 from otpkeep_daemon.free_space import Measure, disk_problems
 from otpkeep_daemon.jobs import Job
 from otpkeep_daemon.logs import event
-from otpkeep_daemon.operations import upkeep
+from otpkeep_daemon.operations import upkeep, verifying
 from otpkeep_daemon.scheduler import Postponed
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.verified import last_verified
@@ -107,7 +107,7 @@ class Maintenance:
     def _verify(self) -> None:
         depth = "names" if self._service.accounts is None else "content"
         with _while_possible("verified"):
-            upkeep.verification(self._service, depth, self._step)
+            verifying.verification(self._service, depth, self._step)
 
     def _step(self) -> None:
         if self._stopping.is_set():

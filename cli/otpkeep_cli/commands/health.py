@@ -31,12 +31,17 @@ def status(screen: Screen) -> None:
     default="content",
     help="Look at the names, decrypt the content (usual), or rebuild the state from it.",
 )
+@click.option("--repair", is_flag=True, help="Put back what the folder lost or broke, and check it again.")
 @click.pass_context
-def verify(ctx: click.Context, depth: str) -> None:
-    """Check every file in the folder; ends with 4 on a problem."""
+def verify(ctx: click.Context, depth: str, repair: bool) -> None:
+    """Check every file in the folder; ends with 4 if anything is in doubt.
+
+    `names` needs no passphrase: it works locked, too. `rebuild` is a restore drill: the vault is rebuilt from the folder
+    alone, and compared with this device.
+    """
     screen: Screen = ctx.obj
     with service(keys=depth != "names") as call:
-        found = call("verify", {"depth": depth})
+        found = call("verify", {"depth": depth, "repair": repair})
     screen.answer(found, lambda: verify_text(found))
     if not found["ok"]:
         ctx.exit(INTEGRITY)
