@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from otpkeep_daemon import vault_findings
+from otpkeep_daemon import store_faults, vault_findings
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.findings import Finding
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.found import read_all
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.loading import take_in, take_in_snapshots
-from otpkeep_daemon.lock import try_lock
+from otpkeep_daemon.lock import WriterLock, try_lock
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.report import digest
 from otpkeep_daemon.store import Store
@@ -128,10 +128,13 @@ class Drill:
         now = self._live.replica.around.now() / 1000
         with self._lock:
             self._take_over(rebuilt)  # what came meanwhile: an edit or two
-            untaken, live = self._untaken(rebuilt), self._live.replica
+            lacking, untaken, live = self._lacking(rebuilt), self._untaken(rebuilt), self._live.replica
             state, held, codes = encode(live.memory.of_events), digest(live.chains), self._live_codes(now)
         if untaken:
             self._findings.append(vault_findings.drill_untaken(len(untaken)))
+        elif lacking and not self._findings:
+            self._findings.append(vault_findings.drill_unreadable(len(lacking)))
+        if untaken or lacking:
             return
         folded = rebuilt.memory.of_events
         if digest(rebuilt.chains) != held:
@@ -213,21 +216,29 @@ def _code(otp: Otp | None, now: float) -> str | None:
 @contextmanager
 def fresh_store(directory: Path) -> Iterator[Store]:
     """Give an empty store in a directory of this user alone, which is removed in the end, and had a crash left it."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    lock = try_lock(directory / "lock", "drill")
-    if lock is None:
-        raise Busy(
-            "another restore drill is running; this one was not begun", "Wait for it: `otpkeep status` shows it."
-        )
-    for left in (path for path in directory.iterdir() if path.name != "lock"):
-        left.unlink()
     with _told():
+        lock = _claimed(directory)
         store = Store(directory / "store.db", lock)
     try:
         yield store
     finally:
         store.close()
         shutil.rmtree(directory)
+
+
+def _claimed(directory: Path) -> WriterLock:
+    """Return the lock of the directory, which is empty but for it. Busy if another drill has it."""
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        directory.chmod(0o700)
+        lock = try_lock(directory / "lock", "drill")
+        if lock is None:
+            raise Busy("another restore drill is running; this one was not begun", "Run it again when that is done.")
+        for left in (path for path in directory.iterdir() if path.name != "lock"):
+            left.unlink()
+    except OSError as error:
+        raise store_faults.refused(error, directory.parent, "its directory can't be made") from error
+    return lock
 
 
 @contextmanager

@@ -78,12 +78,19 @@ class FileCheck:
         digest = sha256(data)
         misnamed = classify(name) is NameKind.SEALED_NAME and file_name(data) != name
         wrong = None if digest in self.there else self._judge(name, data, digest)
-        if wrong is None:
+        sound = wrong is None and not (misnamed and self._may_be_anything(digest))
+        if sound:
             self.there.setdefault(digest, name)
         if misnamed:
-            self._misnamed(name, data, sound=wrong is None)
+            self._misnamed(name, data, sound=sound)
         elif wrong is not None:
             self._report(name, wrong)
+
+    def _may_be_anything(self, digest: bytes) -> bool:
+        """Tell whether bytes under a wrong name were not opened, as slots never are, and are unknown to the store."""
+        if self._has(digest):
+            return False
+        return self._whole is None or self._whole.slots.pop(digest, None) is not None
 
     def _read(self, name: str) -> bytes | None:
         """Return the bytes of a file that may be ours; None for others', and for what can't be read, which is told."""

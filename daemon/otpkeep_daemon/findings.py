@@ -47,6 +47,7 @@ class Kept:
     """A file that the store has: its kind, its device (label or id, None for slots), the pieces of its events.
 
     `replaced`: a pack took its place. `elsewhere`: all its events are in other files of the folder, None if unknown.
+    `spoiled`: the store's copy is damaged.
     """
 
     name: str
@@ -56,11 +57,12 @@ class Kept:
     events: tuple[tuple[bytes, int, int, int], ...] = ()
     replaced: bool = False
     elsewhere: bool | None = None
+    spoiled: bool = False
 
     @property
     def repairable(self) -> bool:
         """Tell whether the store's copy may be put into the folder."""
-        return self.kind not in PASSING and not self.replaced
+        return self.kind not in PASSING and not self.replaced and not self.spoiled
 
 
 def broken(kind: str, what: str, kept: Kept) -> Finding:
@@ -77,6 +79,8 @@ def _meaning(kept: Kept) -> str:
         return f"{held}: nothing is lost"
     if kept.elsewhere:
         return f"{held}, which other files of the folder have, too: nothing is lost"
+    if kept.spoiled:
+        return f"{held}, and this device's own copy is damaged, too: it may be lost"
     if kept.elsewhere is None:
         return f"{held}, which this device has: nothing is lost here"
     return f"{held}, which this device has, so that nothing is lost; but a recovery from this folder would lack them"
@@ -89,7 +93,7 @@ def _next_step(kept: Kept) -> str:
         return f"Nothing need be done: {kept.device} writes another in time, and removes this one."
     if kept.replaced:
         return f"Start otpkeep on {kept.device}, which has the file that took its place, and let its folder sync."
-    return REPAIR
+    return _ELSEWHERE if kept.spoiled else REPAIR
 
 
 def events_text(pieces: Iterable[tuple[bytes, int, int, int]]) -> str:
@@ -108,6 +112,7 @@ def _counted(number: int, one: str) -> str:
     return f"{number} {one}{'' if number == 1 else 's'}"
 
 
+_ELSEWHERE = "Run `otpkeep verify --repair` on another device that has it (`otpkeep devices` lists them)."
 _MEANING = {
     "slot": "it is one of the slots by which the passphrase or the recovery code opens the vault; this device has it",
     "beat": "it only says what its device has seen: nothing is lost",

@@ -1,7 +1,7 @@
 """Putting back from the store what the folder has lost or broken, whoever made it (`otpkeep verify --repair`).
 
-Never what a pack replaced, and never beats and snapshots. What lies under such a name now may be another whole file, and
-the only copy of it: it is read first, or left where it is.
+Never what a pack replaced, and never beats and snapshots. What lies under such a name now may be another whole file,
+and the only copy of it: it is read first, or left where it is.
 """
 
 from __future__ import annotations

@@ -153,6 +153,14 @@ def drill_untaken(events: int) -> Finding:
     return Finding("rebuild", message, _AGAIN)
 
 
+def drill_unreadable(events: int) -> Finding:
+    """Return the finding of events that this device can't read from its own store any more."""
+    count = "an event" if events == 1 else f"{events} events"
+    message = f"{count} of this device could not be read from its own store again, nor from the folder"
+    hint = "Run `otpkeep verify` for the files. Keep a copy of the store, and recover on another device meanwhile."
+    return Finding("rebuild", message, hint)
+
+
 def drill_differs(what: str) -> Finding:
     """Return the finding of a live state that is not the fold of its events."""
     message = f"{what} is not what the same events give when they are folded anew; the folder is whole"

@@ -48,6 +48,7 @@ class Verification:
         self._directory = directory
         self._step = step
         self._findings: list[Finding] = []
+        self._spoiled: set[str] = set()
         self.repairable: list[str] = []
         """Names of the files of the store that could be put back, once it has run."""
 
@@ -87,6 +88,7 @@ class Verification:
             self._lock.give_way()
             for file in files[first : first + STEP]:
                 if not self._is_whole(file):
+                    self._spoiled.add(file.name)
                     device = self._label(file.owner) if file.owner is not None else None
                     self._findings.append(findings.store_copy(file.name, device, in_folder=file.hash in there))
 
@@ -113,7 +115,8 @@ class Verification:
             pieces, replaced = self._store.pieces_in(file.hash), self._store.is_replaced(file.hash)
         elsewhere = None if whole is None else all(whole.has(event, bodied=bodied) for event, bodied in events)
         device = self._label(file.owner) if file.owner is not None else None
-        return Kept(name, file.kind, device, file.owner == own, tuple(pieces), replaced, elsewhere)
+        spoiled = name in self._spoiled
+        return Kept(name, file.kind, device, file.owner == own, tuple(pieces), replaced, elsewhere, spoiled)
 
     def _drill(self) -> Drilled:
         assert self._accounts is not None

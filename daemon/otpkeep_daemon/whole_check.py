@@ -138,8 +138,9 @@ class WholeCheck:
         kinds = {kind for digest, (_, kind) in self.whole.slots.items() if digest in current}
         absent = current - self.whole.slots.keys()
         here = {slot_kind(stored[digest]) for digest in absent & stored.keys()}
+        told = {*self.files.broken, *(finding.file for finding in self.files.findings)}
         for digest in sorted(absent - stored.keys()):
-            if hash_name(digest) not in self.files.broken:
+            if hash_name(digest) not in told:
                 yield vault_findings.slot_missing(hash_name(digest))
         if current and not kinds:
             yield vault_findings.no_slot("the passphrase or the recovery code", repairable=bool(here))

@@ -36,8 +36,8 @@ def status(screen: Screen) -> None:
 def verify(ctx: click.Context, depth: str, repair: bool) -> None:
     """Check every file in the folder; ends with 4 if anything is in doubt.
 
-    `names` needs no passphrase: it works locked, too. `rebuild` is a restore drill: the vault is rebuilt from the folder
-    alone, and compared with this device.
+    `names` needs no passphrase: it works locked, too. `rebuild` is a restore drill: the vault is rebuilt from the
+    folder alone, and compared with this device.
     """
     screen: Screen = ctx.obj
     with service(keys=depth != "names") as call:
