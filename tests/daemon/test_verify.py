@@ -194,6 +194,7 @@ def test_the_drill_compares_state_and_codes_and_leaves_nothing_behind(scene: Sce
     subject = scene.service.open.replica.state.subjects[bytes.fromhex(scene.account)]
     (dot, written), *_ = subject.registers["otp"].dots.items()
     subject.registers["otp"].dots[dot] = written._replace(value=totp(b"another secret of it"))
+    scene.service.open.replica.memory.version += 1
     # then
     found = scene.verify("rebuild")
     messages = " ".join(problem["message"] for problem in found["problems"] if problem["kind"] == "rebuild")
