@@ -83,7 +83,7 @@ def _meaning(kept: Kept) -> str:
         return f"{held}, and this device's own copy is damaged, too: it may be lost"
     if kept.elsewhere is None:
         return f"{held}, which this device has: nothing is lost here"
-    return f"{held}, which this device has, so that nothing is lost; but a recovery from this folder would lack them"
+    return f"{held}, which this device has: nothing is lost here, but who recovers from this folder would lack that"
 
 
 def _next_step(kept: Kept) -> str:
@@ -193,8 +193,8 @@ def rejected(name: str, error: str, device: str | None) -> Finding:
     """Return the finding of a file that is sealed with the vault's key, and that nobody admitted vouches for."""
     message = f"it is sealed with this vault's key, but nobody whom the vault admitted vouches for it ({error})"
     hint = (
-        "Nothing of it was taken in. Keep a copy, and update otpkeep everywhere. If it stays, somebody may have your "
-        "passphrase: from another machine, change the secrets that your accounts protect."
+        "Nothing of it was taken in: move it out of the folder, and keep it. Update otpkeep everywhere. If none of "
+        "your devices made it, somebody has your passphrase: change the secrets that your accounts protect."
     )
     return Finding("rejected", message, hint, name, device)
 

@@ -181,7 +181,7 @@ class FolderContent:
 
     def _is_checkable(self, seen: tuple[Piece, ...]) -> bool:
         forks = self.chains.forks
-        one = len({piece.writer for piece in seen}) == len(seen)
+        one = len({piece.writer for piece in seen}) == len(seen) and self.bare.keys() <= self.events
         return one and self.chains.has_all(seen) and not any(piece.writer in forks for piece in seen)
 
     def _events_of(self, name: str, opened: Open) -> Iterable[Event]:

@@ -17,7 +17,7 @@ from otpkeep_daemon.logs import event
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import sealing
-from otpkeep_protocol.errors import OtpkeepError, Unreachable
+from otpkeep_protocol.errors import FolderUnwritable, OtpkeepError, Unreachable
 from otpkeep_protocol.ids import sha256
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,11 @@ def _put_back(engine: Engine, folder: Folder, store: Store, lock: Turns, name: s
             if kept is not None and not read and _hides_another(folder, store, name, store.data(kept.hash)):
                 return OtpkeepError(_HIDDEN, "Run `otpkeep unlock`, then `otpkeep verify --repair`.")
             engine.repair(name)
-    except Unreachable:
+    except FolderUnwritable:
         raise
     except OtpkeepError as error:
+        if isinstance(error, Unreachable):
+            engine.listed()  # raises if it is the folder, and not this one name in it
         log.warning(event("not-repaired", file=name, reason=error.message))
         return error
     log.info(event("repaired", file=name))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.findings import NOTES
+from otpkeep_daemon.folder import RealFolder
 from otpkeep_daemon.operations.verifying import verification
 from otpkeep_protocol.errors import Busy, Locked, Unreachable, Usage
 from otpkeep_protocol.naming import file_name
 from support_damage import ACCOUNT, DAMAGE, Scene, only_sealed
 from support_vault import Hand, World, add, deliver, new_world, seal, totp
-
-NO_REPAIR_AT_ALL = {"beat", "snapshot"}
 
 
 @pytest.fixture
@@ -113,6 +113,23 @@ def test_a_folder_that_is_not_the_one_it_was_is_unreachable_and_never_filled(sce
         with pytest.raises(Unreachable):
             scene.verify(depth, repair=True)
     assert scene.folder.names() == []
+
+
+def test_one_name_that_can_t_be_written_keeps_no_other_from_being_repaired(scene: Scene, tmp_path: Path) -> None:
+    # given: a real folder, in which a directory has the name of one file, and another one is gone
+    for name in scene.folder.names():
+        (tmp_path / name).write_bytes(scene.read(name))
+    scene.service.move_to(RealFolder(tmp_path, "ab12"))
+    with scene.laptop.store.transaction():
+        scene.laptop.store.put("folder.device", str(tmp_path.stat().st_dev).encode())
+    (tmp_path / scene.second).unlink()
+    (tmp_path / scene.second).mkdir()
+    (tmp_path / scene.third).unlink()
+    # when
+    done = scene.verify("names", repair=True)
+    # then
+    assert {row["file"]: row["done"] for row in done["repaired"]} == {scene.second: False, scene.third: True}
+    assert [problem["file"] for problem in done["problems"]] == [scene.second]
 
 
 def test_a_device_that_does_not_publish_repairs_nothing(scene: Scene) -> None:
