@@ -48,7 +48,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "review": ("otpkeep review", "otpkeep review 3 --accept"),
     "status": ("otpkeep status", "otpkeep status --json", "otpkeep status --digest 57-9f86d081884c7d65"),
     "doctor": ("otpkeep doctor", "otpkeep doctor --json"),
-    "verify": ("otpkeep verify", "otpkeep verify --depth rebuild"),
+    "verify": ("otpkeep verify", "otpkeep verify --repair", "otpkeep verify --depth rebuild"),
     "backup": ("otpkeep backup now", "otpkeep backup off"),
     "accept-rollback": ("otpkeep accept-rollback",),
     "compact": ("otpkeep compact --dry-run",),

@@ -28,7 +28,19 @@ QUIET = frozenset({"folder-unreachable", "other-vault", "conflict-copy", "retire
 """Shown by `status` alone: of a folder that stays away `stale` tells."""
 AT_ONCE = frozenset(
     {
-        *("integrity", "damaged", "rejected", "fork", "event", "verify", "slots", "held", "new-device", "silent"),
+        *(
+            "integrity",
+            "damaged",
+            "rejected",
+            "fork",
+            "event",
+            "verify",
+            "drill",
+            "slots",
+            "held",
+            "new-device",
+            "silent",
+        ),
         *("rollback", "copied"),
         *("clock", "disk", "job", "config", "watching", "newer", "on-problem"),
         *("store-full", "store-read-only", "store-unwritable", "folder-full", "folder-read-only"),
@@ -41,7 +53,7 @@ NEWS = frozenset({"new-device"})
 WEEKLY = frozenset({"silent"})
 KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent", "retired"})
 """Of these some, or all, are found only while the keys are here: that they are not found says nothing without them."""
-GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "rollback", "verify", "not-started"})
+GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "rollback", "verify", "drill", "not-started"})
 """The backup itself is in doubt."""
 
 Key = tuple[str, str]

@@ -21,6 +21,7 @@ from otpkeep_daemon.operations import (
     transfer,
     travel,
     upkeep,
+    verifying,
     watching,
 )
 from otpkeep_daemon.service import Args, Service
@@ -58,7 +59,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "devices": Operation(devices.devices),
     "retire": Operation(devices.retire),
     "rename": Operation(devices.rename),
-    "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
+    "verify": Operation(verifying.verify, needs_key=False, locks_itself=True),
     "backup": Operation(upkeep.backup, needs_key=False),
     "accept-rollback": Operation(acceptance.accept_rollback),
     "digest": Operation(acceptance.compare_digest),

@@ -22,7 +22,7 @@ from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
-from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable, Unreachable
+from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, StoreUnwritable, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
 from otpkeep_protocol.naming import hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
@@ -114,6 +114,13 @@ class Engine:
             self.last = Outcome(missing=self.last.missing, warning=self._folder.unwritable(), foreign=self._foreign())
         except Unreachable as trouble:
             self.last = Outcome(trouble=trouble)
+
+    def listed(self) -> Listing:
+        """Return what the folder holds now. Unreachable unless it is the folder that it was."""
+        listing = self._folder.look()
+        with self._lock:
+            self._check_folder(listing)
+        return listing
 
     def clear_temporaries(self) -> None:
         """Remove unfinished files that a crash of this device left in the folder. Unreachable if it is."""
@@ -352,6 +359,20 @@ class Engine:
             if self.publishing:
                 self._healing.end_of_pass(known)
         return set(due)
+
+    def repair(self, name: str) -> None:
+        """Put a file of the store back at once, whoever made it, over whatever has its name. Errors as the folder's.
+
+        What a pack replaced, and what passes, is nothing to put back: nobody misses it.
+        """
+        self.progressed()
+        with self._lock:
+            file = self._store.file_named(name)
+            if file is None or file.kind in PASSING or self._store.is_replaced(file.hash):
+                return
+            if sha256(self._store.data(file.hash)) != file.hash:
+                raise IntegrityProblem("this device's own copy is damaged, too", "Repair it on another device.")
+            self._publish_one(file)
 
     def _publish_one(self, file: StoredFile) -> None:
         data = self._store.data(file.hash)

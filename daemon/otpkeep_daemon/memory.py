@@ -139,6 +139,11 @@ class Memory:
         """The state of the held events alone, None while a snapshot is shown besides."""
         return None if self._standing else self._folded
 
+    @property
+    def of_events(self) -> State:
+        """The state of the held events alone, also while a snapshot is shown besides."""
+        return self._folded
+
     def _show(self) -> None:
         self.version += 1
         self.state = self._folded

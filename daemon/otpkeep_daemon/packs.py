@@ -80,6 +80,25 @@ class Packs(Database):
         query = "SELECT hash, bodied FROM events WHERE file = (SELECT id FROM files WHERE hash = ?)"
         return [(digest, bool(bodied)) for digest, bodied in self._db.execute(query, (file,))]
 
+    def is_replaced(self, digest: bytes) -> bool:
+        """Tell whether a pack event says that this file was replaced, be what takes its place here or not."""
+        return self._db.execute("SELECT 1 FROM replaced WHERE hash = ?", (digest,)).fetchone() is not None
+
+    def replacement_of(self, name: str) -> bytes | None:
+        """Return the file in the store that has the place of a replaced one of that name, None if there is none."""
+        prefix = bytes.fromhex(name[:32])
+        query = "SELECT hash FROM replaced WHERE hash BETWEEN ? AND ? LIMIT 1"
+        row = self._db.execute(query, (prefix + bytes(16), prefix + b"\xff" * 16)).fetchone()
+        return self.latest(row[0]) if row is not None else None
+
+    def pieces_in(self, file: bytes) -> list[tuple[bytes, int, int, int]]:
+        """Return writer, first seq, last seq and number of the events that are read from a file."""
+        query = (
+            "SELECT writer, MIN(seq), MAX(seq), COUNT(*) FROM events"
+            " WHERE file = (SELECT id FROM files WHERE hash = ?) GROUP BY writer ORDER BY writer"
+        )
+        return self._db.execute(query, (file,)).fetchall()
+
     def move_events(self, old: bytes, new: bytes) -> None:
         """Have the events of one file read from another that holds them all, and forget the first."""
         ids = "(SELECT id FROM files WHERE hash = ?)"

@@ -13,7 +13,7 @@ from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.problems import device_problems, problems, watched_problems
 from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
-from otpkeep_daemon.verified import last_verified, verify_problems
+from otpkeep_daemon.verified import last_drill, last_verified, verify_problems
 from otpkeep_daemon.version import VERSION
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watches import OWN
@@ -71,6 +71,7 @@ class Status:
             "watched": watched_rows(self._watched),
             "jobs": jobs,
             "verified": last_verified(store),
+            "drill": last_drill(store),
             "problems": self.problems(now_ms, silent_s),
         }
 

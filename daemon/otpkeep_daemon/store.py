@@ -7,13 +7,14 @@ index of their events in clear ids and numbers. Opening it takes the writer lock
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from otpkeep_daemon.packs import Packs
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import Dot
 
 CAUGHT_UP = "caught_up"
 """Set once this device has held everything that it knew of."""
@@ -236,6 +237,21 @@ class Store(Packs):
         """Tell whether the event of that 16-byte hash is held."""
         query = "SELECT 1 FROM events WHERE writer = ? AND seq = ? AND substr(hash, 1, 16) = ?"
         return self._db.execute(query, (writer, seq, digest)).fetchone() is not None
+
+    def marks(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield the hash of each held event, and whether its body is here."""
+        for digest, bodied in self._db.execute("SELECT hash, bodied FROM events"):
+            yield digest, bool(bodied)
+
+    def has_body(self, dot: Dot) -> bool:
+        """Tell whether the event at this place is held with its body."""
+        query = "SELECT 1 FROM events WHERE writer = ? AND seq = ? AND substr(hash, 1, 16) = ? AND bodied"
+        return self._db.execute(query, tuple(dot)).fetchone() is not None
+
+    def files_with(self, events: Collection[bytes]) -> list[bytes]:
+        """Return the hashes of the files from which these events are read, oldest first."""
+        query = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file ORDER BY files.id"
+        return list(dict.fromkeys(file for event, file in self._db.execute(query) if event in events))
 
     def event_count(self) -> int:
         """Return how many events are held."""

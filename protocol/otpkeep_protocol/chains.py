@@ -7,7 +7,7 @@ missing                4 ── 5                → waiting for 2 events
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from otpkeep_protocol.context import Context, Forks, Link, Place, from_pieces, pieces_of
@@ -221,6 +221,19 @@ class Chains:
     def held_count(self) -> int:
         """How many events are held, without those that need an update."""
         return sum(chain.held_count() for chain in self._chains.values())
+
+    def holes(self, writer: WriterId, besides: Collection[int] = ()) -> list[tuple[int, int]]:
+        """Return first and last seq of each run of events of `writer` that are named and not held.
+
+        Those whose seq is in `besides` are somewhere else, and left out.
+        """
+        chain = self._chains.get(writer, Chain())
+        runs, first = [], 1
+        for seq in sorted({*chain.held, *chain.opaque, *besides, chain.last + 1}):
+            if first < seq <= chain.last + 1:
+                runs.append((first, seq - 1))
+            first = max(first, seq + 1)
+        return runs
 
     def last_known(self, writer: WriterId) -> int:
         """Return the highest seq that anything names of `writer`, 0 if nothing does."""

@@ -19,6 +19,8 @@ from otpkeep_protocol.statements import check_certificate, check_signature, sign
 Pair: TypeAlias = tuple[bytes, bytes | None]
 """An event as stored: envelope, and body or None."""
 
+KEY_SIZE = 32
+"""Bytes of a device's public key."""
 _KEYS = {"kind", "device", "nonce", "certificate", "payload", "signature"}
 
 
@@ -97,6 +99,16 @@ def kind_of(data: bytes) -> str | None:
     value = wire.unpack(data)
     kind = value.get("kind") if isinstance(value, dict) else None
     return kind if isinstance(kind, str) else None
+
+
+def device_in(data: bytes) -> DeviceId | None:
+    """Return the device that content says it is of, whether it is true or not; None if it says none."""
+    try:
+        value = wire.unpack(data)
+    except Malformed:
+        return None
+    key = value.get("device") if isinstance(value, dict) else None
+    return device_id(key) if isinstance(key, bytes) and len(key) == KEY_SIZE else None
 
 
 def merge(contents: Sequence[bytes]) -> bytes:
