@@ -45,11 +45,11 @@ CREATE TABLE events (
     account BLOB,
     problem TEXT,
     bodied INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    PRIMARY KEY (writer, seq, hash)
-) WITHOUT ROWID;
-CREATE INDEX log_order ON events (lamport, wall, writer, seq);
-CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
+    kind TEXT NOT NULL
+);
+CREATE UNIQUE INDEX chain_order ON events (writer, seq, hash);
+CREATE INDEX log_order ON events (lamport);
+CREATE INDEX account_order ON events (account, lamport);
 CREATE INDEX file_events ON events (file);
 CREATE INDEX slot_statements ON events (kind) WHERE kind = 'slot.set';
 CREATE TABLE replaced (
