@@ -51,15 +51,15 @@ class Register:
     dots: dict[Dot, Written] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
 
-    def write(self, event: Event, written: Written | None, forks: Forks) -> None:
-        """Apply an event that writes this register; `written` is None for a delete."""
-        unite(self.context, event.seen, forks)
-        if self.dots:
+    def write(self, event: Event, value: wire.Value, forks: Forks, *, known: bool = True, dead: bool = False) -> None:
+        """Apply an event that writes this register; `dead`: it is a delete, which leaves no value."""
+        if unite(self.context, event.seen, forks) and self.dots:
             self._prune(forks)
-        if written is not None and not covers(self.context, event.dot, forks):
-            old = self.dots.get(event.dot)
-            if old is None or not old.known:
-                self.dots[event.dot] = written
+        if dead or covers(self.context, event.dot, forks):
+            return
+        old = self.dots.get(event.dot)
+        if old is None or not old.known:
+            self.dots[event.dot] = Written(event.wall, event.weak, known, value)
 
     def join(self, other: Register, forks: Forks) -> None:
         """Take in another state of this register."""
@@ -113,10 +113,10 @@ class Subject:
 
     def dated(self, born: int | None, changed: int | None) -> None:
         """Widen the times so that they include these."""
-        if born is not None:
-            self.born = born if self.born is None else min(born, self.born)
-        if changed is not None:
-            self.changed = changed if self.changed is None else max(changed, self.changed)
+        if born is not None and (self.born is None or born < self.born):
+            self.born = born
+        if changed is not None and (self.changed is None or changed > self.changed):
+            self.changed = changed
 
 
 class State:
@@ -130,15 +130,14 @@ class State:
         """Fold one event in. Events with a problem, or that need an update, change nothing."""
         if event.problem is not None or not event.held or event.account is None:
             return
-        subject = self.subject(event.account)
-        self._count(subject, event)
+        subject, values = self.subject(event.account), event.values
+        if event.extra:
+            self._count(subject, event)
         if event.alive is not None:
-            alive = Written(event.wall, event.weak, known=True, value=True) if event.alive else None
-            _register(subject, LIVE).write(event, alive, self.forks)
+            _register(subject, LIVE).write(event, True, self.forks, dead=not event.alive)
         for name in event.fields:
-            known = event.values is not None
-            value = event.values[name] if event.values is not None else None
-            _register(subject, name).write(event, Written(event.wall, event.weak, known, value), self.forks)
+            value = values[name] if values is not None else None
+            _register(subject, name).write(event, value, self.forks, known=values is not None)
         if event.fields or event.alive is not None:
             subject.dated(event.wall, event.wall)
 
@@ -162,7 +161,10 @@ class State:
 
     def subject(self, subject_id: bytes) -> Subject:
         """Return the subject of that id, new and empty if nothing was known of it."""
-        return self.subjects.setdefault(subject_id, Subject())
+        subject = self.subjects.get(subject_id)
+        if subject is None:
+            subject = self.subjects[subject_id] = Subject()
+        return subject
 
 
 def fold(events: Iterable[Event], forks: Forks = NO_FORKS) -> State:

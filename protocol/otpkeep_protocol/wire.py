@@ -39,13 +39,31 @@ def encode(value: Value, depth: int = MAX_DEPTH) -> bytes:
 
 def decode(data: bytes, limit: int, depth: int = MAX_DEPTH) -> Value:
     """Return the value of canonical `data` of at most `limit` bytes. Malformed for anything else."""
+    value = parse(data, limit)
+    check(value, depth)
+    return value
+
+
+def parse(data: bytes, limit: int) -> Value:
+    """Return the value of at most `limit` bytes that are just its encoding. Malformed for anything else.
+
+    They are canonical if `check` holds too, or rules of the caller that are at least as narrow.
+    """
     if len(data) > limit:
         raise Malformed(f"{len(data)} bytes where at most {limit} are allowed")
     value = unpack(data)
-    _check((value,), depth)
-    if (_pack(value) if len(data) <= _SMALL else msgpack.packb(value, use_bin_type=True)) != data:
+    try:
+        packed = _pack(value) if len(data) <= _SMALL else msgpack.packb(value, use_bin_type=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Malformed("msgpack that is not in canonical form") from error
+    if packed != data:
         raise Malformed("msgpack that is not in canonical form")
     return value
+
+
+def check(value: Value, depth: int = MAX_DEPTH) -> None:
+    """Raise Malformed unless types, ranges, depth and key order of what was parsed are those of the format."""
+    _check((value,), depth)
 
 
 def unpack(data: bytes) -> Value:
@@ -74,12 +92,12 @@ def _check(items: Collection[Value], depth: int) -> None:
 
 
 def _check_keys(keys: tuple[Value, ...]) -> None:
-    if keys in _orders:
+    if keys in _orders or (len(keys) == 1 and type(keys[0]) is str):
         return
     orders = [_key_order(key) for key in keys]
     if orders != sorted(orders):
         raise Malformed("msgpack that is not in canonical form")
-    if len(keys) > 1 and len(_orders) < _MOST_ORDERS and sum(map(len, keys)) <= _LONGEST_ORDER:
+    if len(_orders) < _MOST_ORDERS and sum(map(len, keys)) <= _LONGEST_ORDER:
         _orders.add(keys)
 
 
