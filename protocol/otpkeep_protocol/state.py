@@ -10,7 +10,7 @@ associative, commutative and idempotent; joining states equals folding the union
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -140,6 +140,11 @@ class State:
             _register(subject, name).write(event, value, self.forks, known=values is not None)
         if event.fields or event.alive is not None:
             subject.dated(event.wall, event.wall)
+
+    def apply_all(self, events: Sequence[Event]) -> None:
+        """Fold many events in, given as they were made: the last first, since most of what is older it has covered."""
+        for event in reversed(events):
+            self.apply(event)
 
     def _count(self, subject: Subject, event: Event) -> None:
         used = event.extra.get("counter")
