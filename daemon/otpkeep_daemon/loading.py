@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from otpkeep_daemon.collecting import no_search
 from otpkeep_daemon.device import is_slot_of
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.replica import Replica
@@ -33,10 +34,11 @@ def take_in(replica: Replica, files: Collection[bytes], progress: Callable[[int,
     """
     contents = sorted((data for data in files if not replica.store.has(sha256(data))), key=len, reverse=True)
     done = 0
-    for batch in _batches(contents):
-        replica.ingest(batch)
-        done += len(batch)
-        progress(done, len(contents))
+    with no_search(), replica.store.ordered_later():
+        for batch in _batches(contents):
+            replica.ingest(batch)
+            done += len(batch)
+            progress(done, len(contents))
     replica.ingest([data for data in contents if is_slot_of(data, replica.keys.keyring.vault)])
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from otpkeep_daemon.archive import Archive
+from otpkeep_daemon.collecting import no_search
 from otpkeep_daemon.store import CAUGHT_UP, FOLDED, Store
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Beat, Snapshot
@@ -38,7 +39,8 @@ class Memory:
         self._archive = archive
         self._device = device
         self._fresh = store.get(CAUGHT_UP) is None
-        self._load()
+        with no_search():
+            self._load()
 
     def absorb(self, events: Sequence[Event], beats: Iterable[Beat] = (), snapshots: Iterable[Snapshot] = ()) -> None:
         """Fold what the store has just committed."""

@@ -102,8 +102,9 @@ class Store(Packs):
             self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
         held = self._held(new.events)
         fresh = [event for event in new.events if _is_news(event, held)]
-        again = [(*event.dot[:2], event.hash) for event in fresh if event.hash in held]
-        self._db.executemany(_FORGET_EVENT, again)
+        if held:
+            again = [(*event.dot[:2], event.hash) for event in fresh if event.hash in held]
+            self._db.executemany(_FORGET_EVENT, again)
         self._db.executemany(_ADD_EVENT, [_event_row(event, cursor.lastrowid) for event in fresh])
         return fresh
 

@@ -44,9 +44,11 @@ def check_envelope(content: Mapping[str, Any]) -> None:
 def _check_subject(content: Mapping[str, Any]) -> None:
     """Check what an event says of its subject, and the hash of what it says."""
     fields, body = content["fields"], content["body"]
-    _must(_is_names(fields), "fields that are not ascending names")
+    if not _is_names(fields):
+        raise Malformed("fields that are not ascending names")
     if "account" in content:
-        _must(is_bytes(content["account"], 16), "an account id that is not 16 bytes")
+        if not is_bytes(content["account"], 16):
+            raise Malformed("an account id that is not 16 bytes")
     elif fields or "alive" in content:
         raise Malformed("fields of no account")
     if "alive" in content and type(content["alive"]) is not bool:
@@ -145,7 +147,8 @@ def _check_use(counter: Value) -> None:
 
 
 def _check_account(content: Mapping[str, Any], _body: Mapping[str, Any]) -> None:
-    _must("account" in content, "an account event of no account")
+    if "account" not in content:
+        raise Malformed("an account event of no account")
 
 
 def _check_add(content: Mapping[str, Any], _body: Mapping[str, Any]) -> None:

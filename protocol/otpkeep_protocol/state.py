@@ -53,13 +53,14 @@ class Register:
 
     def write(self, event: Event, value: wire.Value, forks: Forks, *, known: bool = True, dead: bool = False) -> None:
         """Apply an event that writes this register; `dead`: it is a delete, which leaves no value."""
-        if unite(self.context, event.seen, forks) and self.dots:
+        context, dots, dot = self.context, self.dots, event.dot
+        if unite(context, event.seen, forks) and dots:
             self._prune(forks)
-        if dead or covers(self.context, event.dot, forks):
+        if dead or covers(context, dot, forks):
             return
-        old = self.dots.get(event.dot)
+        old = dots.get(dot)
         if old is None or not old.known:
-            self.dots[event.dot] = Written(event.wall, event.weak, known, value)
+            dots[dot] = Written(event.wall, event.weak, known, value)
 
     def join(self, other: Register, forks: Forks) -> None:
         """Take in another state of this register."""
@@ -130,15 +131,16 @@ class State:
         """Fold one event in. Events with a problem, or that need an update, change nothing."""
         if event.problem is not None or not event.held or event.account is None:
             return
-        subject, values = self.subject(event.account), event.values
+        subject, forks = self.subject(event.account), self.forks
+        values, alive, fields = event.values, event.alive, event.fields
         if event.extra:
             self._count(subject, event)
-        if event.alive is not None:
-            _register(subject, LIVE).write(event, True, self.forks, dead=not event.alive)
-        for name in event.fields:
+        if alive is not None:
+            _register(subject, LIVE).write(event, True, forks, dead=not alive)
+        for name in fields:
             value = values[name] if values is not None else None
-            _register(subject, name).write(event, value, self.forks, known=values is not None)
-        if event.fields or event.alive is not None:
+            _register(subject, name).write(event, value, forks, known=values is not None)
+        if fields or alive is not None:
             subject.dated(event.wall, event.wall)
 
     def apply_all(self, events: Sequence[Event]) -> None:

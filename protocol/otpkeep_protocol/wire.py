@@ -24,6 +24,7 @@ _MOST_ORDERS, _LONGEST_ORDER = 1024, 256
 _orders: set[tuple[str, ...]] = set()
 """Tuples of keys that were found to be in order. There are few, and an event has no time to sort its own."""
 _SMALL = 65_536
+_unpack = msgpack.unpackb
 _pack = msgpack.Packer(use_bin_type=True).pack
 """Quicker than `packb`, but it keeps a buffer as large as the largest value that it ever packed."""
 
@@ -69,7 +70,7 @@ def check(value: Value, depth: int = MAX_DEPTH) -> None:
 def unpack(data: bytes) -> Value:
     """Return the value of `data` without asking whether it is canonical: for bytes that once passed `decode`."""
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True)
+        return _unpack(data)  # by default strict about map keys and UTF-8
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
         raise Malformed("bytes that are not msgpack") from error
 
@@ -82,11 +83,11 @@ def _check(items: Collection[Value], depth: int) -> None:
         kind = type(item)
         if kind in _SIMPLE:
             continue
-        if kind is list:
-            _check(item, depth - 1)
-        elif kind is dict:
+        if kind is dict:
             _check_keys(tuple(item))
             _check(item.values(), depth - 1)
+        elif kind is list:
+            _check(item, depth - 1)
         else:
             _check_number(item, kind)
 
