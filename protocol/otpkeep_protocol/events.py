@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple
 
 from otpkeep_protocol import wire
@@ -163,17 +164,17 @@ def _open_body(content: Mapping[str, Any], body: bytes | None) -> Mapping[str, A
 
 
 def _event(content: Mapping[str, Any], envelope: bytes, body: Mapping[str, Any] | None) -> Event:
-    digest = event_hash(envelope)
+    digest, get = event_hash(envelope), content.get
     return Event(
         Dot(content["writer"], content["seq"], digest[:16]),
         digest,
-        content.get("prev"),
+        get("prev"),
         content["lamport"],
         content["wall"],
-        tuple(map(Piece._make, content["seen"])),
-        content["kind"],
-        content.get("account"),
-        content.get("alive"),
+        tuple([Piece(*piece) for piece in content["seen"]]),
+        intern(content["kind"]),
+        get("account"),
+        get("alive"),
         "weak" in content,
         tuple(content["fields"]),
         None if body is None else body["set"],
