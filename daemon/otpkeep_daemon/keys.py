@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from otpkeep_protocol import keyring, sealing, statements
 from otpkeep_protocol.content import Author
@@ -63,7 +63,7 @@ class Keys:
             try:
                 statements.check_admin(event.extra["statement"], self.keyring)
             except NotAuthentic as error:
-                return replace(event, problem=error.message)
+                return event._replace(problem=error.message)
         return event
 
     def seal_local(self, account: bytes, secret: bytes, random: bytes) -> bytes:

@@ -50,7 +50,6 @@ class Run:
     device: DeviceId
     writer: WriterId
     events: tuple[Event, ...]
-    pairs: tuple[Pair, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +197,7 @@ def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) 
     if run[0].dot.writer != writer:
         raise NotAuthentic("a run of events by another writer than its file says")
     last = run[-1]
-    pairs = tuple((envelope, body) for envelope, body in payload)
-    return Run(device, writer, run, pairs), [last.dot.writer, last.dot.seq, last.hash]
+    return Run(device, writer, run), [last.dot.writer, last.dot.seq, last.hash]
 
 
 def _is_pair(pair: Any) -> bool:
