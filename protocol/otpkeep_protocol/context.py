@@ -37,19 +37,22 @@ MOST_PIECES = 1024
 
 def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> None:
     """Add `pieces` to `context`, which stays in its one canonical form."""
+    scattered: dict[WriterId, list[Piece]] = {}
     for piece in pieces:
         writer = piece.writer
         old = context.get(writer)
         if old is None:
             context[writer] = (piece,)
-        elif writer in forks:
-            context[writer] = _maximal({*old, piece}, forks[writer])
-        elif len(old) == 1 and old[0].first <= piece.first <= old[0].last + 1:
+        elif writer not in forks and len(old) == 1 and old[0].first <= piece.first <= old[0].last + 1:
             if piece.last > old[0].last:
                 grown = piece if piece.first == old[0].first else piece._replace(first=old[0].first)
                 context[writer] = (grown,)
         else:
-            context[writer] = _intervals((*old, piece))
+            scattered.setdefault(writer, []).append(piece)
+    # All at once: one after the other would take a time that grows with the square of a hostile number of pieces.
+    for writer, more in scattered.items():
+        every = (*context[writer], *more)
+        context[writer] = _maximal(set(every), forks[writer]) if writer in forks else _intervals(every)
 
 
 def covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:

@@ -17,6 +17,8 @@ Value: TypeAlias = Any
 
 MAX_INT = 2**53 - 1
 MAX_DEPTH = 16
+_SMALL = 4096
+"""Bytes that may be unpacked unseen, whatever room they ask for."""
 _SCALARS = frozenset({str, bytes, bool, type(None)})
 
 
@@ -43,9 +45,22 @@ def decode(data: bytes, limit: int, depth: int = MAX_DEPTH) -> Value:
 def unpack(data: bytes) -> Value:
     """Return the value of `data` without asking whether it is canonical: for bytes that once passed `decode`."""
     try:
+        if len(data) > _SMALL:
+            count_through(data)
         return msgpack.unpackb(data, raw=False, strict_map_key=True)
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
         raise Malformed("bytes that are not msgpack") from error
+
+
+def count_through(data: bytes) -> None:
+    """Raise what msgpack raises unless there are as many items as the arrays in `data` say.
+
+    Unpacking makes room for what an array says it has. Each of a thousand, one in the other, may say as many items as
+    there are bytes; so 1 MiB could ask for 8 GiB.
+    """
+    skipping = msgpack.Unpacker(max_buffer_size=len(data))
+    skipping.feed(data)
+    skipping.skip()
 
 
 def _check(value: Value, depth: int) -> None:
