@@ -54,8 +54,8 @@ def _asserted(kind: str, payload: Any) -> list[Any]:
             last = wire.unpack(payload[-1][0])
             return [last["writer"], last["seq"], event_hash(payload[-1][0])]
         if kind == "beat":
-            return [payload["wall"], payload["seen"]]
-        return [sha256(payload["state"]), payload["seen"]]
+            return [AUTHOR.writer, payload["wall"], payload["seen"]]
+        return [AUTHOR.writer, sha256(payload["state"]), payload["seen"]]
     except (KeyError, IndexError, TypeError, AttributeError):
         return []
 

@@ -23,7 +23,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 WORK = HERE.parents[1] / ".fuzz"
-PACKAGES = ["otpkeep_protocol", "otpkeep_daemon.formats", "otpkeep_daemon.config", "otpkeep_daemon.cloud_configs", "otpkeep_cli.times", "fuzz"]
+PACKAGES = [
+    "otpkeep_protocol",
+    "otpkeep_daemon.formats",
+    "otpkeep_daemon.config",
+    "otpkeep_daemon.cloud_configs",
+    "otpkeep_cli.times",
+    "fuzz",
+]
 SLOWEST_S = 5
 """For one input, with coverage being counted, which slows a target down several times."""
 MEMORY_MB = 1024
@@ -46,10 +53,29 @@ def explore(target: str, seconds: int) -> Report:
     for place in (work, found, CORPUS / target):
         place.mkdir(parents=True, exist_ok=True)
     before = set(found.iterdir())
-    words = [f"-max_total_time={seconds}", f"-timeout={SLOWEST_S}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1"]
+    words = [
+        f"-max_total_time={seconds}",
+        f"-timeout={SLOWEST_S}",
+        f"-rss_limit_mb={MEMORY_MB}",
+        "-print_final_stats=1",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "fuzz.run", "--inside", target, *words, f"-artifact_prefix={found}/", work, CORPUS / target],
-        capture_output=True, text=True, errors="replace", check=False, cwd=HERE.parents[1],
+        [
+            sys.executable,
+            "-m",
+            "fuzz.run",
+            "--inside",
+            target,
+            *words,
+            f"-artifact_prefix={found}/",
+            work,
+            CORPUS / target,
+        ],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        cwd=HERE.parents[1],
     )
     said = done.stdout + done.stderr
     failures = tuple(sorted(path for path in set(found.iterdir()) - before if not path.name.startswith("slow-unit")))
@@ -60,7 +86,10 @@ def explore(target: str, seconds: int) -> Report:
 
 
 def _tell(report: Report, *, broken: bool) -> None:
-    print(f"{report.target:24} {report.executions:>10} inputs, {report.kept:>5} kept, {len(report.failures)} failed", flush=True)
+    print(
+        f"{report.target:24} {report.executions:>10} inputs, {report.kept:>5} kept, {len(report.failures)} failed",
+        flush=True,
+    )
     if report.failures or broken:
         print(_reason(report.said), flush=True)
     for path in report.failures:

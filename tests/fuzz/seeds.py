@@ -164,11 +164,18 @@ def _names() -> Iterator[str]:
     for ending in (" (1)", " 2", "-safeBackup-0001", ".sync-conflict-20260101-010101-ABCDEFG", " [conflicted]"):
         yield f"{name}{ending}.otpk"
     yield from (f".{name}.otpk.icloud", f".syncthing.{name}.otpk.tmp", f".{name}.otpk.~ab12", "~otpkeep-ab12-x.tmp")
-    yield from (f"{name} (X's conflicted copy 2026-01-01).otpk", f"{name}.otpk.conflict1", f"{name}.otpk.ABCDEFGH.partial")
+    yield from (
+        f"{name} (X's conflicted copy 2026-01-01).otpk",
+        f"{name}.otpk.conflict1",
+        f"{name}.otpk.ABCDEFGH.partial",
+    )
 
 
 def _sockets() -> Iterator[Seed]:
-    for request in (Request("list", {"tag": None}), Request("add", {"uri": "otpauth://"}, keyring.encode(crafted.RING))):
+    for request in (
+        Request("list", {"tag": None}),
+        Request("add", {"uri": "otpauth://"}, keyring.encode(crafted.RING)),
+    ):
         framed = control.encode_request(request)
         yield "frame", framed
         yield "request", framed[control.LENGTH_SIZE :]
@@ -197,9 +204,12 @@ def _clouds() -> Iterator[Seed]:
     yield "dropbox", b'{"personal": {"path": "/home/x/Dropbox"}, "business": {"path": "/b"}}'
     yield "onedrive", b'sync_dir = "~/One"\ndownload_only = "true"\n'
     yield "nextcloud", b'[Accounts]\n0\\Folders\\1\\localPath="/home/\\x4e\\101"\n0\\url=https://x/\n'
-    yield "syncthing", (
-        b'<configuration><folder id="a" path="~/S" type="sendreceive"><device/><device/><paused>true</paused>'
-        b"</folder></configuration>"
+    yield (
+        "syncthing",
+        (
+            b'<configuration><folder id="a" path="~/S" type="sendreceive"><device/><device/><paused>true</paused>'
+            b"</folder></configuration>"
+        ),
     )
 
 

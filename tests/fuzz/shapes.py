@@ -10,6 +10,7 @@ from typing import Any
 
 from otpkeep_protocol.wire import MAX_DEPTH, MAX_INT
 
+LONGEST = 65_536
 _FIXED = {0xC0: None, 0xC1: None, 0xC2: False, 0xC3: True}
 _SIZES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 _NUMBERS = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
@@ -18,7 +19,7 @@ _SIGNED = 0xD0
 
 def value_of(data: bytes, depth: int = MAX_DEPTH) -> Any:
     """Return a wire value for any bytes: that of msgpack bytes, and the nearest one for others."""
-    return _Reader(data).value(depth)
+    return _Reader(data[:LONGEST]).value(depth)
 
 
 def text_of(data: bytes) -> str:

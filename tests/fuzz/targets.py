@@ -191,7 +191,7 @@ def time(data: bytes) -> None:
 
 def settings(data: bytes) -> None:
     """The settings file, read and edited."""
-    text = data.decode("utf-8", "replace")
+    text = data[: config.FILE_LIMIT].decode("utf-8", "replace")
     assert (config.mistakes(text) == []) == (config.salvaged(text) == _parsed(text))
     made = config_file.edited(text, "look_every_s", 7, "config.toml")
     assert config.parse_config(made, "config.toml").look_every_s == 7 or config.mistakes(text)
