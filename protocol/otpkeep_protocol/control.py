@@ -79,10 +79,10 @@ def _carried(error: Any) -> OtpkeepError:
     """Return the error of a reply. Malformed if it is not one: anything at all may listen at a socket."""
     if not isinstance(error, dict):
         raise Malformed("a reply that is neither a result nor an error")
-    words, data = [error.get(key) for key in ("kind", "message", "hint")], error.get("data")
-    if not all(isinstance(word, str) for word in words) or not isinstance(data, dict):
+    kind, message, hint, data = (error.get(key) for key in ("kind", "message", "hint", "data"))
+    if not (isinstance(kind, str) and isinstance(message, str) and isinstance(hint, str) and isinstance(data, dict)):
         raise Malformed("a reply that is neither a result nor an error")
-    return by_kind(*words, data)
+    return by_kind(kind, message, hint, data)
 
 
 def read_length(prefix: bytes, limit: int) -> int:

@@ -220,7 +220,7 @@ def _read_register(name: str, row: wire.Value, forks: Forks) -> Register:
     check_pieces(pieces)
     _must(type(dots) is list)
     register = Register(dict([_read_dot(name, dot) for dot in dots]))
-    _must(len(dots) < 2 or _ascending(list(register.dots)) and len(register.dots) == len(dots))
+    _must(len(dots) < 2 or (_ascending(list(register.dots)) and len(register.dots) == len(dots)))
     unite(register.context, [Piece(*piece) for piece in pieces], forks)
     # Under forks that its author did not know of pieces may unite otherwise; a state is made only where there are none.
     _must(bool(forks) or len(pieces) == sum(map(len, register.context.values())))

@@ -3,8 +3,8 @@
     python -m fuzz.run [--seconds N] [--jobs N] [--keep] [TARGET …]
 
 What it finds on the way is kept in .fuzz/TARGET, so that the next run goes on where this one ended. An input that
-breaks a promise is shown, with what it broke; with --keep it is put into the corpus too, and `make test` fails from then
-on until it is mended.
+breaks a promise is shown, with what it broke; with --keep it is put into the corpus too, and `make test` fails from
+then on until it is mended. `python -m fuzz.minimise` puts what else was found there, as far as it reaches anything new.
 """
 
 from __future__ import annotations

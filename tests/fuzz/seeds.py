@@ -146,7 +146,7 @@ def _texts() -> Iterator[Seed]:
     for case in [*vectors["good"], *vectors["bad"]]:
         if "text" in case:
             yield "recovery-code", case["text"].encode()
-    words = "now|yesterday|2 hours ago|an hour ago|3 months ago|2026-05-01|2026-05-01T12:00:00Z|2026-W01-1|2026-05-01T12:00+02"
+    words = "now|yesterday|2 hours ago|an hour ago|3 months ago|2026-05-01|2026-05-01T12:00:00Z|2026-W01-1"
     for text in words.split("|"):
         yield "time", text.encode()
     for text in _names():

@@ -260,13 +260,13 @@ def any_import(data: bytes) -> None:
     try:
         opened = registry.open_file(data, passphrase=None, keys=[_FILE_KEY])
     except Locked:
-        aegis_crypto._password_slots(json.loads(data)["header"].get("slots"))  # noqa: SLF001 - all but the work
+        aegis_crypto._password_slots(json.loads(data)["header"].get("slots"))  # all but the work
         return
     _held(opened.parsed)
     labels = [entry.label for entry in opened.parsed.entries]
     assert all(_HELD.fullmatch(label) for label in labels)
     gone = registry.rewrite(data, opened, Rewrite(removed=frozenset(labels)))
-    assert aegis.sniff(data) or not [e for e in registry.read(gone, format="otpauth", passphrase=None).entries]
+    assert aegis.sniff(data) or not registry.read(gone, format="otpauth", passphrase=None).entries
 
 
 def encrypted_content(data: bytes) -> None:

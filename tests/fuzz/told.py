@@ -6,6 +6,7 @@ encoding, and join to themselves.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 
@@ -75,12 +76,9 @@ def _travel(events: Sequence[Event], forks: Forks, now: State) -> None:
         then = moments.as_of_event(events, event, forks).state
         moments.as_of_time(events, event.wall, forks)
         for pair in comparing.compare(then, now):
-            try:
+            with contextlib.suppress(Refused):
                 comparing.restoring(pair, now)
-                json.dumps(rows.differences(pair)) if pair.changed else None
-            except Refused:
-                pass
-        try:
+            if pair.changed:
+                json.dumps(rows.differences(pair))
+        with contextlib.suppress(Refused):
             undo.undo([e for e in events if e.account == event.account], event, forks, force=True)
-        except Refused:
-            pass
