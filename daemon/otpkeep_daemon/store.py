@@ -45,7 +45,7 @@ class StoredFile:
 class Looked:
     """What a look made of a name in the folder.
 
-    `since` is when (s) that verdict was first given; `content` is the name that its bytes stand for, "" unless ok.
+    `since` is when (s) that verdict was first given; `content` the name that its bytes stand for, or "".
     """
 
     name: str
@@ -231,6 +231,11 @@ class Store(Packs):
     def places_of(self, writer: bytes) -> set[tuple[int, bytes]]:
         """Return seq and 16-byte hash of each held event of a writer."""
         return set(self._db.execute("SELECT seq, substr(hash, 1, 16) FROM events WHERE writer = ?", (writer,)))
+
+    def holds(self, writer: bytes, seq: int, digest: bytes) -> bool:
+        """Tell whether the event of that 16-byte hash is held."""
+        query = "SELECT 1 FROM events WHERE writer = ? AND seq = ? AND substr(hash, 1, 16) = ?"
+        return self._db.execute(query, (writer, seq, digest)).fetchone() is not None
 
     def event_count(self) -> int:
         """Return how many events are held."""

@@ -8,6 +8,7 @@ from typing import Any
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import PASSING
 from otpkeep_daemon.folder import Folder, Listing
+from otpkeep_daemon.problem import counted
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.rows import Names
 from otpkeep_daemon.store import Store, StoredFile
@@ -165,7 +166,7 @@ class Verification:
         for writer, count in self._chains.missing().items():
             with self._lock:  # by its id: what is found first goes into an alarm, and so into the log
                 device = Names(State(), self._store.writers()).of_writer(writer)
-            message = f"{count} events of the device {device} are named but not there"
+            message = f"waiting for {counted(count, 'event')} of {device}: others name them, the folder has them not"
             self._report(None, None, "gap", message, _SYNC)
         if self._depth == "rebuild":
             with self._lock:

@@ -142,6 +142,12 @@ def reread_snapshot(data: bytes) -> Snapshot:
     return Snapshot(device_id(device), writer_id(device, nonce), value["payload"]["state"], seen)
 
 
+def passing_rank(data: bytes) -> int:
+    """Return what orders the beats, or the snapshots, of one device that once passed `read`: the greatest counts."""
+    payload = wire.unpack(data)["payload"]
+    return int(payload["wall"]) if "wall" in payload else sum(last - first + 1 for _, first, last, _ in payload["seen"])
+
+
 def _make(author: Author, vault: VaultId, kind: str, payload: Any, asserted: list[Any]) -> bytes:
     return wire.encode(
         {

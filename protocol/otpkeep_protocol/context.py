@@ -71,6 +71,15 @@ def covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:
     return False
 
 
+def surely_covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:
+    """Tell whether `context` has seen `dot` beyond doubt; of a forked writer, only as far as held links prove it."""
+    links = forks.get(dot.writer)
+    if links is None:
+        return covers(context, dot)
+    reaching = [piece for piece in context.get(dot.writer, ()) if piece.first <= dot.seq <= piece.last]
+    return any(_ancestor(links, piece.hash, piece.last, dot.seq) == dot.hash for piece in reaching)
+
+
 def pieces_of(context: Context) -> list[Piece]:
     """Return all pieces of `context`, ascending."""
     return sorted(piece for pieces in context.values() for piece in pieces)

@@ -68,3 +68,8 @@ def imported_id(id_key: bytes, identity: list[wire.Value]) -> AccountId:
 def event_name(writer: WriterId, seq: int) -> str:
     """Return the short name of an event for people, such as `9f86d0.17`; any longer prefix works too."""
     return f"{writer.hex()[:6]}.{seq}"
+
+
+def full_event_name(dot: Dot) -> str:
+    """Return the name of an event of a forked writer, where the hash says which of two is meant: `9f86d0.17.3fa2c1`."""
+    return f"{event_name(dot.writer, dot.seq)}.{dot.hash.hex()[:6]}"

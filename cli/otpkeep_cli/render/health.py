@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otpkeep_cli.render.comparing import comparison_text
 from otpkeep_cli.render.plain import counted, plain, short
 from otpkeep_cli.render.table import pairs, table
 from otpkeep_cli.render.unlocking import WORDS
@@ -14,7 +15,7 @@ _NEEDS_KEY = "known with the passphrase only"
 
 def status_text(found: Mapping[str, Any], width: int) -> str:
     """Return the problems, then what is known of vault, folder, daemon and jobs; what needs a key is left out."""
-    parts = [problems_text(found.get("problems") or ())]
+    parts = [problems_text(found.get("problems") or ()), comparison_text(found.get("comparison"))]
     folder, daemon = found.get("folder") or {}, found.get("daemon") or {}
     parts.append(
         pairs(
@@ -24,7 +25,7 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
                 ("Backup", "on" if found.get("backup") else "off on this device"),
                 ("Accounts", _known(found.get("accounts")) or _NEEDS_KEY),
                 ("Events", _known(found.get("events"))),
-                ("Digest", _known(found.get("digest"))),
+                ("Digest", _known(found.get("digest")) or _NEEDS_KEY),
                 ("Last event", _last(found.get("last_event"))),
                 ("Folder", _folder(folder)),
                 ("Published", _known(folder.get("published"))),
@@ -151,7 +152,7 @@ def _daemon(daemon: Mapping[str, Any]) -> str:
 
 def _waiting(folder: Mapping[str, Any]) -> list[str]:
     return [
-        f"Waiting for events of {plain(item['device'])}: {_known(item['events'])}"
+        f"Incomplete: waiting for {counted(item['events'], 'event')} of {plain(item['device'])}"
         for item in folder.get("waiting_for") or ()
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon import machine, report, verified
+from otpkeep_daemon import machine, verified
 from otpkeep_daemon.free_space import disk_problems
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.operations import locking
@@ -20,11 +20,6 @@ from otpkeep_daemon.verify import Verification
 from otpkeep_protocol.errors import Busy, Locked, OtpkeepError, Usage
 
 log = logging.getLogger(__name__)
-
-
-def devices(service: Service, _args: Args) -> list[dict[str, Any]]:
-    """Return the devices."""
-    return report.devices(service.store, service.open)
 
 
 def verify(service: Service, args: Args) -> dict[str, Any]:
