@@ -29,8 +29,7 @@ class Chain:
 
     def note(self, seq: int, digest: bytes) -> bool:
         """Take in that `seq` has this 16-byte hash. Return True if that made, or extends, a fork."""
-        if seq > self.last:
-            self.last = seq
+        self.last = max(self.last, seq)
         if self.hashes.setdefault(seq, digest) == digest and self.links is None:
             return False
         if self.links is None:
