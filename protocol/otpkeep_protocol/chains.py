@@ -125,9 +125,10 @@ class Chains:
         if chain.holds(dot):
             return False
         changed = chain.hold(dot, event.prev[:16] if event.prev is not None else None)
-        for piece in event.seen:
-            changed |= self._chain(piece.writer).note(piece.last, piece.hash)
-        chain.tip = max(chain.tip, (dot.seq, event.wall, event.seen))
+        for writer, _, last, digest in event.seen:
+            changed |= self._chain(writer).note(last, digest)
+        if dot.seq >= chain.tip[0]:
+            chain.tip = max(chain.tip, (dot.seq, event.wall, event.seen))
         self._tick(event.lamport)
         self._extend(dot, changed)
         return changed
@@ -263,8 +264,10 @@ class Chains:
 
     def _tick(self, lamport: int | None) -> None:
         self._count += 1
-        if lamport is not None:
+        if lamport is not None and lamport > self._count:
             heapq.heappush(self._ahead, lamport)
+        elif lamport is not None and lamport > self._clock:
+            self._clock = lamport
         while self._ahead and self._ahead[0] <= self._count:
             self._clock = max(self._clock, heapq.heappop(self._ahead))
 
