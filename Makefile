@@ -34,7 +34,7 @@ sweep: setup
 	OTPKEEP_SWEEP=all $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/system
 
 bench: setup
-	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
+	for subject in add code fold history arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
 
 vectors: setup
 	$(BIN)/python protocol/vectors/make_vectors.py
