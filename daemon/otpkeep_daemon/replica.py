@@ -170,11 +170,12 @@ class Replica:
         Called when the folder has been read as far as it can be: the lost events may still be in it.
         """
         writer, forks = self.keys.author.writer, self.chains.forks
-        held = self.store.places_of(writer)
-        lost = self.chains.last_known(writer) > max((seq for seq, _ in held), default=0)
+        head = self.store.head(writer)
+        lost = head is not None and self.chains.last_known(writer) > head[0]
         mark = f"{self.chains.last_known(writer)} {len(forks.get(writer, ()))}".encode()
-        if not held or not (lost or writer in forks) or self.store.get(f"again.{writer.hex()}") == mark:
+        if head is None or not (lost or writer in forks) or self.store.get(f"again.{writer.hex()}") == mark:
             return
+        held = self.store.places_of(writer)
         accounts = [account for account, subject in self.state.subjects.items() if is_account(subject)]
         found = [d for a in accounts for d in again.drafts(self.archive.log(a, newest=False), writer, held, forks)]
         if found:
