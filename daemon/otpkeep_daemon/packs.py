@@ -87,7 +87,8 @@ class Packs(Database):
         """
         query = (
             "SELECT files.hash, events.writer, MIN(seq), MAX(seq), files.size FROM events"
-            " JOIN files ON files.id = events.file WHERE files.kind = 'run' AND files.owner = ? AND files.size <= ? GROUP BY files.id"
+            " JOIN files ON files.id = events.file"
+            " WHERE files.kind = 'run' AND files.owner = ? AND files.size <= ? GROUP BY files.id"
             " HAVING COUNT(*) = MAX(seq) - MIN(seq) + 1 AND MAX(problem) IS NULL AND COUNT(DISTINCT writer) = 1"
         )
         return [Segment(*row) for row in self._db.execute(query, (owner, RUN_LIMIT // 2))]

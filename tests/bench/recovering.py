@@ -13,6 +13,7 @@ from bench.costs import Cost, cost_of, cost_of_process
 from bench.long_life import Life, open_store
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.folder import RealFolder
+from otpkeep_daemon.folder_file import FolderFile
 from otpkeep_daemon.found import read_all
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.loading import take_in, take_in_snapshots
@@ -46,15 +47,15 @@ class Recovery:
         """Recover without the snapshot: the whole history is taken in before an account is shown."""
 
         def recover(replica: Replica) -> None:
-            found = [data for name, data in self._read().items() if name != self.snapshot]
+            found = [file for name, file in self._read().items() if name != self.snapshot]
             take_in(replica, found, lambda _done, _all: None)
 
         return self._recover(recover)
 
     def floor(self) -> Cost:
         """Do the least that any reader must with the files of the whole history."""
-        files = [data for name, data in self._read().items() if name != self.snapshot]
-        runs = [data for data in files if read_header(data).type == SEALED]
+        files = [file for name, file in self._read().items() if name != self.snapshot]
+        runs = [file.read() or b"" for file in files if read_header(file.start).type == SEALED]
         return cost_of(lambda: floor(runs, self.life.ring.newest.key))
 
     def _recover(self, recover: Callable[[Replica], None]) -> Cost:
@@ -69,7 +70,7 @@ class Recovery:
             replica.store.close()
         return cost
 
-    def _read(self) -> dict[str, bytes]:
+    def _read(self) -> dict[str, FolderFile]:
         return read_all(RealFolder(self.folder, "bench"))[0]
 
     def _fresh(self, place: Path) -> Replica:
