@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
+from otpkeep_daemon.collecting import no_search
 from otpkeep_daemon.device import is_slot_of
 from otpkeep_daemon.folder_file import FolderFile
 from otpkeep_daemon.keys import Keys
@@ -12,8 +13,9 @@ from otpkeep_protocol import content
 from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.ids import sha256
 
-BATCH_FILES, BATCH_BYTES = 64, 4_194_304
-"""What is taken in at once, which one large file may exceed: the memory that recovery takes grows with this."""
+BATCH_FILES = 64
+BATCH_BYTES = 4_194_304
+"""So much is taken in at a time, since all of its events are in memory until they are stored."""
 LARGEST = 256
 """Among so many of the largest files a snapshot is looked for."""
 
@@ -34,16 +36,30 @@ def take_in(replica: Replica, files: Collection[FolderFile], progress: Callable[
     Slots come twice: they are believed only once the statement that names them is there.
     """
     done = 0
-    for batch in _batches(sorted(files, key=lambda file: file.size, reverse=True)):
-        _ingest(replica, batch)
-        done += len(batch)
-        progress(done, len(files))
+    with no_search(), replica.store.ordered_later():
+        for batch in _batches(sorted(files, key=lambda file: file.size, reverse=True)):
+            _ingest(replica, batch)
+            done += len(batch)
+            progress(done, len(files))
     _ingest(replica, [file for file in files if is_slot_of(file.start, replica.keys.keyring.vault)])
 
 
-def _ingest(replica: Replica, files: Collection[FolderFile]) -> None:
+def _ingest(replica: Replica, files: Iterable[FolderFile]) -> None:
     contents = [data for file in files if (data := file.read()) is not None]
     replica.ingest([data for data in contents if not replica.store.has(sha256(data))])
+
+
+def _batches(files: Iterable[FolderFile]) -> Iterator[list[FolderFile]]:
+    batch: list[FolderFile] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) == BATCH_FILES or size + file.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch
 
 
 def _is_snapshot(keys: Keys, file: FolderFile) -> bool:
@@ -51,15 +67,3 @@ def _is_snapshot(keys: Keys, file: FolderFile) -> bool:
         return content.kind_of(keys.open_start(file.first_chunk())) == "snapshot"
     except (Malformed, NotAuthentic, UnknownVersion):
         return False
-
-
-def _batches(files: Collection[FolderFile]) -> Iterator[list[FolderFile]]:
-    """Cut files into batches that are comfortable to hold in memory, opened."""
-    batch: list[FolderFile] = []
-    for file in files:
-        if batch and (len(batch) == BATCH_FILES or sum(f.size for f in batch) + file.size > BATCH_BYTES):
-            yield batch
-            batch = []
-        batch.append(file)
-    if batch:
-        yield batch

@@ -20,6 +20,8 @@ from otpkeep_protocol.statements import check_certificate, check_signature, sign
 Pair: TypeAlias = tuple[bytes, bytes | None]
 """An event as stored: envelope, and body or None."""
 
+KEY_SIZE = 32
+"""Bytes of a device's public key."""
 _KEYS = {"kind", "device", "nonce", "certificate", "payload", "signature"}
 
 
@@ -49,7 +51,6 @@ class Run:
     device: DeviceId
     writer: WriterId
     events: tuple[Event, ...]
-    pairs: tuple[Pair, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,16 @@ def kind_of(data: bytes) -> str | None:
     return next((kind for kind in _READERS if start.startswith(wire.encode("kind") + wire.encode(kind))), None)
 
 
+def device_in(data: bytes) -> DeviceId | None:
+    """Return the device that content says it is of, whether it is true or not; None if it says none."""
+    try:
+        value = wire.unpack(data)
+    except Malformed:
+        return None
+    key = value.get("device") if isinstance(value, dict) else None
+    return device_id(key) if isinstance(key, bytes) and len(key) == KEY_SIZE else None
+
+
 def merge(contents: Sequence[bytes]) -> bytes:
     """Return one run of neighbouring runs of a writer, given in order: the last signature speaks for all of it."""
     runs = [wire.unpack(data) for data in contents]
@@ -148,6 +159,12 @@ def reread_snapshot(data: bytes) -> Snapshot:
     return Snapshot(device_id(device), writer_id(device, nonce), value["payload"]["state"], seen)
 
 
+def passing_rank(data: bytes) -> int:
+    """Return what orders the beats, or the snapshots, of one device that once passed `read`: the greatest counts."""
+    payload = wire.unpack(data)["payload"]
+    return int(payload["wall"]) if "wall" in payload else sum(last - first + 1 for _, first, last, _ in payload["seen"])
+
+
 def _make(author: Author, vault: VaultId, kind: str, payload: Any, asserted: list[Any]) -> bytes:
     return wire.encode(
         {
@@ -187,8 +204,7 @@ def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) 
     if run[0].dot.writer != writer:
         raise NotAuthentic("a run of events by another writer than its file says")
     last = run[-1]
-    pairs = tuple((envelope, body) for envelope, body in payload)
-    return Run(device, writer, run, pairs), [last.dot.writer, last.dot.seq, last.hash]
+    return Run(device, writer, run), [last.dot.writer, last.dot.seq, last.hash]
 
 
 def _is_pair(pair: Any) -> bool:

@@ -10,7 +10,7 @@ associative, commutative and idempotent; joining states equals folding the union
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -51,15 +51,16 @@ class Register:
     dots: dict[Dot, Written] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
 
-    def write(self, event: Event, written: Written | None, forks: Forks) -> None:
-        """Apply an event that writes this register; `written` is None for a delete."""
-        unite(self.context, event.seen, forks)
-        if self.dots:
+    def write(self, event: Event, value: wire.Value, forks: Forks, *, known: bool = True, dead: bool = False) -> None:
+        """Apply an event that writes this register; `dead`: it is a delete, which leaves no value."""
+        context, dots, dot = self.context, self.dots, event.dot
+        if unite(context, event.seen, forks) and dots:
             self._prune(forks)
-        if written is not None and not covers(self.context, event.dot, forks):
-            old = self.dots.get(event.dot)
-            if old is None or not old.known:
-                self.dots[event.dot] = written
+        if dead or covers(context, dot, forks):
+            return
+        old = dots.get(dot)
+        if old is None or not old.known:
+            dots[dot] = Written(event.wall, event.weak, known, value)
 
     def join(self, other: Register, forks: Forks) -> None:
         """Take in another state of this register."""
@@ -113,10 +114,10 @@ class Subject:
 
     def dated(self, born: int | None, changed: int | None) -> None:
         """Widen the times so that they include these."""
-        if born is not None:
-            self.born = born if self.born is None else min(born, self.born)
-        if changed is not None:
-            self.changed = changed if self.changed is None else max(changed, self.changed)
+        if born is not None and (self.born is None or born < self.born):
+            self.born = born
+        if changed is not None and (self.changed is None or changed > self.changed):
+            self.changed = changed
 
 
 class State:
@@ -130,17 +131,22 @@ class State:
         """Fold one event in. Events with a problem, or that need an update, change nothing."""
         if event.problem is not None or not event.held or event.account is None:
             return
-        subject = self.subject(event.account)
-        self._count(subject, event)
-        if event.alive is not None:
-            alive = Written(event.wall, event.weak, known=True, value=True) if event.alive else None
-            _register(subject, LIVE).write(event, alive, self.forks)
-        for name in event.fields:
-            known = event.values is not None
-            value = event.values[name] if event.values is not None else None
-            _register(subject, name).write(event, Written(event.wall, event.weak, known, value), self.forks)
-        if event.fields or event.alive is not None:
+        subject, forks = self.subject(event.account), self.forks
+        values, alive, fields = event.values, event.alive, event.fields
+        if event.extra:
+            self._count(subject, event)
+        if alive is not None:
+            _register(subject, LIVE).write(event, True, forks, dead=not alive)
+        for name in fields:
+            value = values[name] if values is not None else None
+            _register(subject, name).write(event, value, forks, known=values is not None)
+        if fields or alive is not None:
             subject.dated(event.wall, event.wall)
+
+    def apply_all(self, events: Sequence[Event]) -> None:
+        """Fold many events in, given as they were made: the last first, since most of what is older it has covered."""
+        for event in reversed(events):
+            self.apply(event)
 
     def _count(self, subject: Subject, event: Event) -> None:
         used = event.extra.get("counter")
@@ -162,7 +168,10 @@ class State:
 
     def subject(self, subject_id: bytes) -> Subject:
         """Return the subject of that id, new and empty if nothing was known of it."""
-        return self.subjects.setdefault(subject_id, Subject())
+        subject = self.subjects.get(subject_id)
+        if subject is None:
+            subject = self.subjects[subject_id] = Subject()
+        return subject
 
 
 def fold(events: Iterable[Event], forks: Forks = NO_FORKS) -> State:
