@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from otpkeep_protocol import keyring, sealing, statements
 from otpkeep_protocol.content import Author
