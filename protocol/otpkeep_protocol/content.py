@@ -89,13 +89,14 @@ def make_run(author: Author, vault: VaultId, pairs: Sequence[Pair]) -> bytes:
 def make_beat(author: Author, vault: VaultId, wall: int, seen: Sequence[Piece]) -> bytes:
     """Return the content of a beat."""
     pieces = [list(piece) for piece in seen]
-    return _make(author, vault, "beat", {"wall": wall, "seen": pieces}, [wall, pieces])
+    return _make(author, vault, "beat", {"wall": wall, "seen": pieces}, [author.writer, wall, pieces])
 
 
 def make_snapshot(author: Author, vault: VaultId, encoded: bytes, seen: Sequence[Piece]) -> bytes:
     """Return the content of a snapshot: the encoded state of exactly what `seen` covers."""
     pieces = [list(piece) for piece in seen]
-    return _make(author, vault, "snapshot", {"state": encoded, "seen": pieces}, [sha256(encoded), pieces])
+    asserted = [author.writer, sha256(encoded), pieces]
+    return _make(author, vault, "snapshot", {"state": encoded, "seen": pieces}, asserted)
 
 
 def kind_of(data: bytes) -> str | None:
@@ -219,7 +220,7 @@ def _read_beat(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId
     wall, seen = payload["wall"], _read_pieces(payload["seen"])
     if type(wall) is not int or wall < 0:
         raise Malformed("a beat without its time")
-    return Beat(device, writer, wall, seen), [wall, payload["seen"]]
+    return Beat(device, writer, wall, seen), [writer, wall, payload["seen"]]
 
 
 def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId) -> tuple[Snapshot, list[Any]]:
@@ -227,7 +228,8 @@ def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: Vau
         raise Malformed("a snapshot with other keys than it should have")
     seen = _read_pieces(payload["seen"])
     decoded = state.decode(payload["state"])
-    return Snapshot(device, writer, payload["state"], seen, decoded), [sha256(payload["state"]), payload["seen"]]
+    asserted = [writer, sha256(payload["state"]), payload["seen"]]
+    return Snapshot(device, writer, payload["state"], seen, decoded), asserted
 
 
 def _read_pieces(pieces: Any) -> tuple[Piece, ...]:

@@ -38,20 +38,24 @@ MOST_PIECES = 1024
 def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> bool:
     """Add `pieces` to `context`, which stays in its one canonical form. Return whether it grew by that."""
     grew = False
+    scattered: dict[WriterId, list[Piece]] = {}
     for piece in pieces:
         writer, first, last, _ = piece
         old = context.get(writer)
         if old is None:
-            new: tuple[Piece, ...] = (piece,)
-        elif writer in forks:
-            new = _maximal({*old, piece}, forks[writer])
-        elif len(old) == 1 and old[0].first <= first <= old[0].last + 1:
-            if last <= old[0].last:
-                continue
-            new = (piece if first == old[0].first else piece._replace(first=old[0].first),)
+            context[writer] = (piece,)
+            grew = True
+        elif writer not in forks and len(old) == 1 and old[0].first <= first <= old[0].last + 1:
+            if last > old[0].last:
+                context[writer] = (piece if first == old[0].first else piece._replace(first=old[0].first),)
+                grew = True
         else:
-            new = _intervals((*old, piece))
-        if new != old:
+            scattered.setdefault(writer, []).append(piece)
+    # All at once: one after the other would take a time that grows with the square of a hostile number of pieces.
+    for writer, more in scattered.items():
+        every = (*context[writer], *more)
+        new = _maximal(set(every), forks[writer]) if writer in forks else _intervals(every)
+        if new != context[writer]:
             context[writer] = new
             grew = True
     return grew

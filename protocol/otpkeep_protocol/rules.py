@@ -184,13 +184,16 @@ def _check_retire(content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     _must("account" in content and body["set"].get("retired") is True, "a device retired without saying so")
 
 
+_OWN = {"uuid": str, "key": bytes, "nonce": bytes, "tag": bytes, "salt": bytes, "n": int, "r": int, "p": int}
+
+
 def _check_slot_set(_content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     check_statement(body.get("statement"))
     statement = body["statement"]
     _must(statement["kind"] == "slot.set", "a statement of another kind")
     slots, own = statement["values"].get("slots"), statement["values"].get("own")
     _must(type(slots) is list and all(is_bytes(s, 32) for s in slots), "slots that are not file hashes")
-    _must(type(own) is dict and own.keys() == {"uuid", "key", "nonce", "tag", "salt", "n", "r", "p"}, "no own slot")
+    _must(type(own) is dict and {key: type(part) for key, part in own.items()} == _OWN, "no own slot")
 
 
 def _check_pack(_content: Mapping[str, Any], body: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from otpkeep_protocol import wire
@@ -209,12 +210,15 @@ def decode(data: bytes, forks: Forks = NO_FORKS) -> State:
     """Return the state that `encode` gave these bytes. Malformed for others."""
     state = State(forks)
     try:
-        for subject_id, born, changed, counters, registers in wire.decode(data, STATE_LIMIT, STATE_DEPTH):
+        rows = wire.decode(data, STATE_LIMIT, STATE_DEPTH)
+        _must(type(rows) is list)
+        for subject_id, born, changed, counters, registers in rows:
             _must(is_bytes(subject_id, 16) and all(t is None or _is_count(t) for t in (born, changed)))
             subject = state.subject(subject_id)
             subject.dated(born, changed)
-            subject.counters = {bytes.fromhex(key): _count(counter) for key, counter in counters.items()}
+            subject.counters = {_counter_key(key): _count(counter) for key, counter in counters.items()}
             subject.registers = {name: _read_register(name, row, forks) for name, row in registers.items()}
+        _must(_ascending([row[0] for row in rows]))
     except (TypeError, ValueError, AttributeError) as error:
         raise Malformed("a snapshot that is not a state") from error
     return state
@@ -223,14 +227,28 @@ def decode(data: bytes, forks: Forks = NO_FORKS) -> State:
 def _read_register(name: str, row: wire.Value, forks: Forks) -> Register:
     dots, pieces = row
     check_pieces(pieces)
-    register = Register(dict(_read_dot(name, dot) for dot in dots))
+    _must(type(dots) is list)
+    register = Register(dict([_read_dot(name, dot) for dot in dots]))
+    _must(len(dots) < 2 or (_ascending(list(register.dots)) and len(register.dots) == len(dots)))
     unite(register.context, [Piece(*piece) for piece in pieces], forks)
+    # Under forks that its author did not know of pieces may unite otherwise; a state is made only where there are none.
+    _must(bool(forks) or len(pieces) == sum(map(len, register.context.values())))
     return register
+
+
+def _ascending(keys: Sequence[bytes | Dot]) -> bool:
+    return all(one < other for one, other in pairwise(keys))  # type: ignore[operator]  # they are all of one type
+
+
+def _counter_key(text: str) -> bytes:
+    key = bytes.fromhex(text)
+    _must(len(key) == 16 and key.hex() == text)
+    return key
 
 
 def _read_dot(name: str, row: wire.Value) -> tuple[Dot, Written]:
     writer, seq, digest, wall, weak, known, value = row
-    _must(is_bytes(writer, 16) and _is_count(seq) and is_bytes(digest, 16) and _is_count(wall))
+    _must(is_bytes(writer, 16) and _is_count(seq) and seq > 0 and is_bytes(digest, 16) and _is_count(wall))
     _must(type(weak) is bool and type(known) is bool)
     if name == LIVE:
         _must(value is True)

@@ -23,6 +23,8 @@ _SIMPLE = frozenset({str, bytes, bool, type(None)})
 _MOST_ORDERS, _LONGEST_ORDER = 1024, 256
 _orders: set[tuple[str, ...]] = set()
 """Tuples of keys that were found to be in order. There are few, and an event has no time to sort its own."""
+_UNCOUNTED = 4096
+"""Bytes that may be unpacked unseen, whatever room they ask for."""
 _SMALL = 65_536
 _unpack = msgpack.unpackb
 _pack = msgpack.Packer(use_bin_type=True).pack
@@ -70,9 +72,22 @@ def check(value: Value, depth: int = MAX_DEPTH) -> None:
 def unpack(data: bytes) -> Value:
     """Return the value of `data` without asking whether it is canonical: for bytes that once passed `decode`."""
     try:
+        if len(data) > _UNCOUNTED:
+            count_through(data)
         return _unpack(data)  # by default strict about map keys and UTF-8
     except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
         raise Malformed("bytes that are not msgpack") from error
+
+
+def count_through(data: bytes) -> None:
+    """Raise what msgpack raises unless there are as many items as the arrays in `data` say.
+
+    Unpacking makes room for what an array says it has. Each of a thousand, one in the other, may say as many items as
+    there are bytes; so 1 MiB could ask for 8 GiB.
+    """
+    skipping = msgpack.Unpacker(max_buffer_size=len(data))
+    skipping.feed(data)
+    skipping.skip()
 
 
 def _check(items: Collection[Value], depth: int) -> None:
