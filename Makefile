@@ -42,7 +42,7 @@ fuzz: setup
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 bench: setup
-	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
+	for subject in add code fold history arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
 
 vectors: setup
 	$(BIN)/python protocol/vectors/make_vectors.py

@@ -152,13 +152,13 @@ class Compactor:
 
     def _snapshot_due(self) -> bool:
         memory, seen = self._replica.memory, self._replica.chains.seen()
-        whole = memory.folded is not None and memory.chains.whole and self._store.all_bodied()
-        if not whole or len(seen) > MOST_PIECES:
+        if memory.folded is None or not memory.chains.whole or len(seen) > MOST_PIECES:
             return False
         mine = memory.own_snapshots()
         covered = sum(piece.last for piece in mine[-1].seen) if mine else 0
         last_size = len(mine[-1].state) if mine else 0
-        return compaction.snapshot_due(sum(piece.last for piece in seen) - covered, last_size)
+        due = compaction.snapshot_due(sum(piece.last for piece in seen) - covered, last_size)
+        return due and self._store.all_bodied()  # which reads the index of the whole history
 
     def _snapshot(self) -> bool:
         """Keep the state as a file, if that is worth its bytes and all that is known of is held. Return whether."""

@@ -52,10 +52,18 @@ class Keys:
     def open(self, data: bytes) -> bytes:
         """Return the content of a sealed file. NotAuthentic, Malformed or UnknownVersion if it does not open."""
         header = sealing.read_header(data)
+        return sealing.open_sealed(data, header, self._epoch_key(header))
+
+    def open_start(self, data: bytes) -> bytes:
+        """Return the start of what is sealed, enough to tell its kind; errors as for `open`."""
+        header = sealing.read_header(data)
+        return sealing.open_start(data, header, self._epoch_key(header))
+
+    def _epoch_key(self, header: sealing.Header) -> bytes:
         epoch = self.keyring.epoch(header.epoch)
         if epoch is None:
             raise NotAuthentic("a file sealed under keys that this device does not have")
-        return sealing.open_sealed(data, header, epoch.key)
+        return epoch.key
 
     def checked(self, event: Event) -> Event:
         """Return the event, without effect if it carries an admin statement that the admin did not sign."""

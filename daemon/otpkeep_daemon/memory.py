@@ -152,4 +152,5 @@ class Memory:
             self.state = State(self.chains.forks)
             self.state.join(self._folded)
             for snapshot in self._standing:
-                self.state.join(decode(snapshot.state, self.chains.forks))
+                decoded = None if self.chains.forks else snapshot.decoded
+                self.state.join(decoded or decode(snapshot.state, self.chains.forks))

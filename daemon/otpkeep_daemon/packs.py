@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from otpkeep_daemon.database import Database
-from otpkeep_protocol.compaction import Segment
+from otpkeep_protocol.compaction import RUN_LIMIT, Segment
 from otpkeep_protocol.events import Event
 
 _LATEST = """
@@ -106,13 +106,17 @@ class Packs(Database):
         self._db.execute("DELETE FROM files WHERE hash = ?", (old,))
 
     def segments(self, owner: bytes) -> list[Segment]:
-        """Return the runs of a device that could be merged: those whose events are all in order."""
+        """Return the runs of a device that could be merged: those whose events are all in order.
+
+        One that is too large to be merged again is left out, so that this takes no longer as the history grows.
+        """
         query = (
             "SELECT files.hash, events.writer, MIN(seq), MAX(seq), files.size FROM events"
-            " JOIN files ON files.id = events.file WHERE files.kind = 'run' AND files.owner = ? GROUP BY files.id"
+            " JOIN files ON files.id = events.file"
+            " WHERE files.kind = 'run' AND files.owner = ? AND files.size <= ? GROUP BY files.id"
             " HAVING COUNT(*) = MAX(seq) - MIN(seq) + 1 AND MAX(problem) IS NULL AND COUNT(DISTINCT writer) = 1"
         )
-        return [Segment(*row) for row in self._db.execute(query, (owner,))]
+        return [Segment(*row) for row in self._db.execute(query, (owner, RUN_LIMIT // 2))]
 
     def idle_runs(self, owner: bytes) -> list[bytes]:
         """Return the runs of a device from which no event is read: other files have all of them, bodies included."""

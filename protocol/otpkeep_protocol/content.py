@@ -14,6 +14,7 @@ from otpkeep_protocol.ids import DeviceId, Piece, VaultId, WriterId, device_id, 
 from otpkeep_protocol.keyring import Keyring, public_key
 from otpkeep_protocol.rules import check_pieces, is_bytes, is_certificate
 from otpkeep_protocol.sealing import CONTENT_LIMIT
+from otpkeep_protocol.state import State
 from otpkeep_protocol.statements import check_certificate, check_signature, sign
 
 Pair: TypeAlias = tuple[bytes, bytes | None]
@@ -64,12 +65,16 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The encoded state of what a device had seen: a cache, never evidence."""
+    """The encoded state of what a device had seen: a cache, never evidence.
+
+    `decoded` is that state as it is without forks, if reading it had to decode it anyway. It is not to be changed.
+    """
 
     device: DeviceId
     writer: WriterId
     state: bytes = field(repr=False)
     seen: tuple[Piece, ...]
+    decoded: State | None = field(default=None, repr=False, compare=False)
 
 
 Content: TypeAlias = Run | Beat | Snapshot
@@ -95,10 +100,12 @@ def make_snapshot(author: Author, vault: VaultId, encoded: bytes, seen: Sequence
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return the kind that content from outside says it has, None if it says none. Malformed if it is not msgpack."""
-    value = wire.unpack(data)
-    kind = value.get("kind") if isinstance(value, dict) else None
-    return kind if isinstance(kind, str) else None
+    """Return the kind that content says it has, of which the start is enough; None if it says none.
+
+    It stands first, since canonical maps have their shortest keys first.
+    """
+    start = data[1:32]
+    return next((kind for kind in _READERS if start.startswith(wire.encode("kind") + wire.encode(kind))), None)
 
 
 def device_in(data: bytes) -> DeviceId | None:
@@ -220,9 +227,9 @@ def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: Vau
     if type(payload) is not dict or payload.keys() != {"state", "seen"} or type(payload["state"]) is not bytes:
         raise Malformed("a snapshot with other keys than it should have")
     seen = _read_pieces(payload["seen"])
-    state.decode(payload["state"])
+    decoded = state.decode(payload["state"])
     asserted = [writer, sha256(payload["state"]), payload["seen"]]
-    return Snapshot(device, writer, payload["state"], seen), asserted
+    return Snapshot(device, writer, payload["state"], seen, decoded), asserted
 
 
 def _read_pieces(pieces: Any) -> tuple[Piece, ...]:
