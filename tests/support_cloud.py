@@ -14,27 +14,40 @@ from support_vault import Device
 
 
 class CountingFolder(MemoryFolder):
-    """A folder that knows what its own device did to it; what the cloud does goes by `put` and `take`."""
+    """A folder that knows what its own device did to it; what the cloud does goes by `put` and `take`.
 
-    def __init__(self, tag: str) -> None:
+    `gone` is shared by the devices of one vault: what any of them removed on purpose. `revived` is what this one wrote
+    although it was among that.
+    """
+
+    def __init__(self, tag: str, gone: set[str]) -> None:
         super().__init__(tag)
+        self.gone = gone
+        self.revived: list[str] = []
         self.written: Counter[str] = Counter()
         self.deleted: Counter[str] = Counter()
 
     def publish(self, name: str, data: bytes) -> Published:
         """See Folder."""
-        self.written[name] += not self.has(name)
+        if not self.has(name):
+            self._count(name)
         return super().publish(name, data)
 
     def restore(self, name: str, data: bytes) -> None:
         """See Folder."""
-        self.written[name] += 1
+        self._count(name)
         super().restore(name, data)
 
     def delete(self, name: str) -> None:
         """See Folder."""
         self.deleted[name] += self.has(name)
+        self.gone.add(name)
         super().delete(name)
+
+    def _count(self, name: str) -> None:
+        self.written[name] += 1
+        if name in self.gone:
+            self.revived.append(name)
 
 
 class Cloud:
@@ -48,8 +61,8 @@ class Cloud:
         self.resurrected: Counter[str] = Counter()
         self._base: dict[str, dict[str, bytes]] = {}
 
-    def sync(self, device: Device) -> None:
-        """Carry what changed on either side since the last time."""
+    def sync(self, device: Device, *, late: float = 0.0) -> None:
+        """Carry what changed on either side since the last time; a share of what is new for the device comes `late`."""
         folder, base = device.folder, self._base.get(device.label, {})
         here = {name: folder.read(name) or b"" for name in folder.names()}
         for name in here.keys() | base.keys():
@@ -59,9 +72,9 @@ class Cloud:
             wanted = self.files.get(name)
             if wanted is None:
                 folder.take(name)
-            elif wanted != here.get(name):
+            elif wanted != here.get(name) and self.chance.random() >= late:
                 folder.put(name, wanted)
-        self._base[device.label] = dict(self.files)
+        self._base[device.label] = {name: folder.read(name) or b"" for name in folder.names()}
 
     def _take_up(self, name: str, data: bytes | None) -> None:
         if data is not None:

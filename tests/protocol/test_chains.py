@@ -110,6 +110,16 @@ class TestGaps:
     def test_nothing_is_missing_when_all_is_there(self, anna: Hand) -> None:
         assert Chains(anna.events).missing() == {}
 
+    def test_holes_are_told_as_runs_however_far_a_claim_reaches(self, anna: Hand) -> None:
+        chains = Chains([anna.events[0], anna.events[3]])
+        assert chains.holes(anna.writer) == [(2, 3)]
+
+        chains.note_seen(b"w" * 16, (Piece(anna.writer, 1, 2**53 - 1, b"?" * 16),), 0)
+
+        assert chains.holes(anna.writer) == [(2, 3), (5, 2**53 - 1)]
+        assert chains.holes(anna.writer, {2, 5, 2**53 - 1}) == [(3, 3), (6, 2**53 - 2)]
+        assert chains.holes(b"x" * 16) == []
+
 
 class TestClock:
     def test_it_is_the_greatest_lamport_of_an_honest_history(self, anna: Hand) -> None:
