@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -121,14 +122,24 @@ class TestSealedFiles:
         laptop.run()
         assert laptop.verdicts()[file_name(data)] == "ok"
 
-    def test_verify_names_each_with_what_it_means_and_what_to_do(self, laptop: Device, kind: str) -> None:
+    def test_verify_names_each_with_what_it_means_and_what_to_do(
+        self, laptop: Device, tmp_path: Path, kind: str
+    ) -> None:
         data = seal(KINDS[kind](written()))
         laptop.run()
         spoilt = [*list(flips(data))[::97], *list(cuts(data))[::97]]
         for number, damaged in enumerate(spoilt):
             laptop.folder.put(f"{number:032x}.otpk", damaged)
 
-        done = Verification(laptop.store, laptop.folder, laptop.accounts, "content", Turns()).run()
+        done = Verification(
+            laptop.store,
+            laptop.engine,
+            laptop.folder,
+            Turns(),
+            accounts=laptop.accounts,
+            depth="content",
+            directory=tmp_path,
+        ).run()
 
         named = {problem["file"]: problem for problem in done["problems"]}
         for number in range(len(spoilt)):
