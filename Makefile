@@ -29,9 +29,9 @@ lint: setup
 unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-# Kills at every system call, where `make test` takes a part of them.
+# Every fault at every system call, where `make test` takes a part of them; hours.
 sweep: setup
-	OTPKEEP_SWEEP=all $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/system
+	OTPKEEP_SWEEP=all $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m sweep
 
 bench: setup
 	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done

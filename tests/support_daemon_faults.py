@@ -101,7 +101,7 @@ class Daemon:
 
     def _is_dead(self) -> bool:
         try:
-            return self.process.wait(1) == -signal.SIGKILL
+            return self.process.wait(0.3) == -signal.SIGKILL
         except subprocess.TimeoutExpired:
             return False
 
@@ -131,9 +131,18 @@ def _traced(process: subprocess.Popen[bytes], fault: Fault | None, paths: Sequen
             try:
                 yield lines
             finally:
-                tracer.terminate()
-                tracer.communicate()
+                _detach(tracer)
         lines += log.read().splitlines()
+
+
+def _detach(tracer: subprocess.Popen[bytes]) -> None:
+    """End strace; one whose process was killed may wait for its threads for ever."""
+    tracer.terminate()
+    try:
+        tracer.communicate(timeout=0.2)
+    except subprocess.TimeoutExpired:
+        tracer.kill()
+        tracer.communicate()
 
 
 def _is_traced(pid: int) -> bool:

@@ -35,42 +35,56 @@ from typing import TypeAlias
 
 from otpkeep_cli.failure import exit_code
 from otpkeep_protocol.errors import OtpkeepError
+from otpkeep_protocol.sealing import read_header
 from support_cli import Device, Result
 from support_seen import Seen, recovered, see, whole
 from support_strace import KILL, Fault, faults, run_traced, sample
-from support_system import need, ours, status
+from support_system import need, ours
 
 Words: TypeAlias = Sequence[str | Path]
 CAUSES = {
-    "EIO": r"Input/output|disk I/O",
-    "ENOSPC": r"full|[Ss]pace",
-    "EDQUOT": r"quota|full",
-    "EROFS": r"read-only",
-    "EMFILE": r"[Tt]oo many (open )?files|Too many files are open",
+    "EIO": "Input/output|disk I/O",
+    "ENOSPC": "full|[Ss]pace",
+    "EDQUOT": "[Qq]uota|full|disk I/O",
+    "EROFS": "[Rr]ead-only|disk I/O",
+    "EMFILE": "[Tt]oo many (open )?files|unable to open|disk I/O",
 }
-"""What the words about an error must have in them."""
+"""What the words about an error must have in them; SQLite has none of its own for most."""
 _SAID = re.compile(r"Traceback|\b[A-Z]\w*(Error|Exception)\b|sqlite3\.")
 _MISSED = 0.1
 """The part of the faults that may miss, since what Python itself reads shifts the numbers of calls."""
 
 
 class Scene:
-    """A device with its folder and whatever else lies in `place`, as `prepare` left it; `reset` brings it all back."""
+    """A device with its folder and whatever else lies in `place`, as `prepare` left it; `reset` brings it all back.
 
-    def __init__(self, root: Path, prepare: Callable[[Device], Words]) -> None:
+    `meanwhile` is what somebody else does between the command and the next run. `shown` is what must be as the accounts
+    are, such as a watched file: there may be one value of it before the change, and one after.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        prepare: Callable[[Device], Words],
+        *,
+        meanwhile: Callable[[Device], object] = lambda _: None,
+        shown: Callable[[Device], object] = lambda _: None,
+    ) -> None:
         need("strace")
         self.place, self._kept = root / "place", root / "kept"
-        self._root, self._heirs = root, 0
+        self._root, self._heirs, self._meanwhile, self._shown = root, 0, meanwhile, shown
         self.device = Device(self.place / "alpha", self.place / "folder")
         self.words = prepare(self.device)
         shutil.copytree(self.place, self._kept, symlinks=True)
         self.backed_up = self.heir() if ours(self.device.folder) else None
-        self.before = see(self.device)
+        self.before = self.look()
+        self.shown_before = self._shown(self.device)
         self._allowed = self._names()
         self.reset()
         self.undisturbed = run_traced(self.words, self.device.env, (self.place,))
         self.undisturbed.result.ok()
-        self.after = see(self.device)
+        self.after = self.look()
+        self.shown_after = self._shown(self.device)
         self._allowed |= self._names()
 
     def reset(self) -> None:
@@ -83,6 +97,22 @@ class Scene:
         paths = self.undisturbed.paths
         traced = run_traced(self.words, self.device.env, (self.place,), fault=fault, paths=paths)
         return traced.result if traced.hit else None
+
+    def look(self) -> Seen | None:
+        """Have the service run after what happened meanwhile, and return what it shows."""
+        self._meanwhile(self.device)
+        return see(self.device)
+
+    def check_folders(self) -> None:
+        """Check that each folder holds whole files of one vault, and nothing temporary."""
+        for folder in {path.parent for path in self.place.rglob("*.otpk")}:
+            whole(folder)
+            assert len({read_header(path.read_bytes()).vault for path in ours(folder)}) == 1, "remains of another vault"
+
+    def check_shown(self, seen: Seen) -> None:
+        """Check that what must be as the accounts are is so."""
+        wanted = self.shown_after if seen.same(self.after) else self.shown_before
+        assert self._shown(self.device) == wanted
 
     def heir(self) -> Seen | None:
         """Recover a fresh device from a copy of the folder as it is, and return what it shows."""
@@ -136,14 +166,12 @@ def _withstand(scene: Scene, fault: Fault, tally: Tally) -> None:
     tally.hit += 1
     judge(result, fault.what)
     _check_heir(scene, result)
-    seen = see(scene.device)
+    seen = scene.look()
     _check(scene, seen, done=result.code == 0)
     again = result.code != 0 and (seen is None or scene.before is None or not seen.same(scene.after))
     if again or (result.code != 0 and scene.before is not None and scene.before.same(scene.after)):
         scene.device.run(*scene.words).ok()
         _check(scene, see(scene.device), done=True)
-    else:
-        status(scene.device)
 
 
 def judge(result: Result, what: str) -> None:
@@ -185,4 +213,5 @@ def _check(scene: Scene, seen: Seen | None, *, done: bool) -> None:
     if scene.before is not None:
         assert scene.before.ids <= seen.ids, "what was there before is gone"
     assert scene.litter() == set(), "temporary files are left"
-    whole(scene.device.folder)
+    scene.check_folders()
+    scene.check_shown(seen)

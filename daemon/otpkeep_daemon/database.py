@@ -111,7 +111,7 @@ def translated(message: str = UNREAD, directory: Path | None = None) -> Iterator
             if not all(_reads_whole(path) for path in _open_files):
                 message = f"the store is damaged: {error}; the folder is not affected"
                 raise IntegrityProblem(message, SET_ASIDE) from error
-            error = sqlite3.OperationalError("disk I/O error")  # noqa: PLW2901
+            error = sqlite3.OperationalError("disk I/O error")
         if directory is not None:
             raise store_faults.unwritable(error, directory, message) from error
         raise OtpkeepError(f"{message} ({error})", "Free some space or check the disk, and try again.") from error
