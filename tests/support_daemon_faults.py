@@ -37,8 +37,10 @@ Act = Callable[[int], object]
 
 @contextmanager
 def asking(device: Device) -> Iterator[Call]:
-    """Yield the operations of the daemon that runs unlocked for a device, over its socket."""
-    with access.connect(Paths.from_environment({"OTPKEEP_HOME": str(device.home)}), lambda: "") as call:
+    """Yield the operations of the daemon that runs unlocked for a device, over its socket; Busy if none does."""
+    with access.daemon(Paths.from_environment({"OTPKEEP_HOME": str(device.home)})) as call:
+        if call is None:
+            raise Busy("no daemon listens")
         yield call
 
 
@@ -58,6 +60,7 @@ class Daemon:
     acknowledged: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
     hit: int = 0
+    missed: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def withstand(self, act: Act, settled: Callable[[int], bool], *, most: int, kills: int) -> None:
@@ -73,6 +76,7 @@ class Daemon:
                 eventually(lambda number=number: number in self.failed or settled(number), "the daemon goes on")  # type: ignore[misc]
             except (AssertionError, OtpkeepError) as error:
                 self.wrong.append(f"{fault}: {type(error).__name__}: {error}")
+        print(f"{len(chosen)} of {len(every)} faults; missed: {', '.join(self.missed) or 'none'}")
         assert self.wrong == [], "\n".join([f"{len(self.wrong)} of {len(chosen)}", *self.wrong])
         assert self.hit > len(chosen) / 2
 
@@ -93,7 +97,10 @@ class Daemon:
                 if not (fault.what == KILL and isinstance(error, Busy)):
                     judge(Result(exit_code(error.kind), error_json(error), ""), fault.what)
         killed = self._is_dead() if fault.what == KILL else False
-        self.hit += was_hit(lines, fault, self.own, killed=killed)
+        if was_hit(lines, fault, self.own, killed=killed):
+            self.hit += 1
+        else:
+            self.missed.append(str(fault))
         if killed:
             self.process = launch(self.device)
             eventually(lambda: answers(self.device), "the daemon is there again")
