@@ -10,7 +10,6 @@ Calls are counted from the moment at which strace is attached, which is when the
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import tempfile
@@ -28,7 +27,7 @@ from otpkeep_protocol.control import Call
 from otpkeep_protocol.errors import Busy, OtpkeepError
 from support_cli import Device, Result
 from support_faults import judge
-from support_strace import KILL, Fault, faults, paths_in, places_in, sample, strace, was_hit
+from support_strace import KILL, Fault, chosen, faults, paths_in, places_in, strace, was_hit
 from support_system import answers, eventually, killed_at_the_end, launch, uri
 
 Act = Callable[[int], object]
@@ -68,17 +67,16 @@ class Daemon:
         places, paths = self._places(act, settled)
         every = faults(places)
         errors, deaths = ([f for f in every if (f.what == KILL) is kill] for kill in (False, True))
-        whole = os.environ.get("OTPKEEP_SWEEP") == "all"
-        chosen = [*(errors if whole else sample(errors, most)), *(deaths if whole else sample(deaths, kills))]
-        for number, fault in enumerate(chosen, 1):
+        taken = [*chosen(errors, most), *chosen(deaths, kills)]
+        for number, fault in enumerate(taken, 1):
             try:
                 self._strike(act, number, fault, paths)
                 eventually(lambda number=number: number in self.failed or settled(number), "the daemon goes on")  # type: ignore[misc]
             except (AssertionError, OtpkeepError) as error:
                 self.wrong.append(f"{fault}: {type(error).__name__}: {error}")
-        print(f"{len(chosen)} of {len(every)} faults; missed: {', '.join(self.missed) or 'none'}")
-        assert self.wrong == [], "\n".join([f"{len(self.wrong)} of {len(chosen)}", *self.wrong])
-        assert self.hit > len(chosen) / 2
+        print(f"{len(taken)} of {len(every)} faults; missed: {', '.join(self.missed) or 'none'}")
+        assert self.wrong == [], "\n".join([f"{len(self.wrong)} of {len(taken)}", *self.wrong])
+        assert self.hit > len(taken) / 2
 
     def _places(self, act: Act, settled: Callable[[int], bool]) -> tuple[Sequence[Any], Sequence[str]]:
         with _traced(self.process, None, ()) as lines:

@@ -24,7 +24,6 @@ shows where it can be hit and what it does. Then each fault has a copy of the sc
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sqlite3
@@ -37,8 +36,8 @@ from otpkeep_cli.failure import exit_code
 from otpkeep_protocol.errors import OtpkeepError
 from otpkeep_protocol.sealing import read_header
 from support_cli import Device, Result
-from support_seen import Seen, recovered, see, whole
-from support_strace import KILL, Fault, faults, run_traced, sample
+from support_seen import Seen, folder_in_use, recovered, see, whole
+from support_strace import KILL, Fault, chosen, faults, run_traced
 from support_system import need, ours
 
 Words: TypeAlias = Sequence[str | Path]
@@ -115,10 +114,10 @@ class Scene:
         assert self._shown(self.device) == wanted
 
     def heir(self) -> Seen | None:
-        """Recover a fresh device from a copy of the folder as it is, and return what it shows."""
+        """Recover a fresh device from a copy of the folder in use, as it is, and return what it shows."""
         self._heirs += 1
         root = self._root / f"heir-{self._heirs}"
-        shutil.copytree(self.device.folder, root / "folder")
+        shutil.copytree(folder_in_use(self.device), root / "folder")
         try:
             return recovered(root / "beta", root / "folder", self.device.passphrase_file.read_text())
         finally:
@@ -145,16 +144,16 @@ class Tally:
 def assert_withstands(scene: Scene, *, most: int, among: Callable[[Fault], bool] = lambda _: True) -> Tally:
     """Check the command of a scene under each fault, or about `most` of them; `among` says which of them count."""
     every = [fault for fault in faults(scene.undisturbed.places) if among(fault)]
-    chosen = every if os.environ.get("OTPKEEP_SWEEP") == "all" else sample(every, most)
+    taken = chosen(every, most)
     tally = Tally()
-    for fault in chosen:
+    for fault in taken:
         try:
             _withstand(scene, fault, tally)
         except (AssertionError, OtpkeepError, OSError, sqlite3.Error) as error:
             tally.wrong.append(f"{fault}: {type(error).__name__}: {error}")
-    print(f"{len(chosen)} of {len(every)} faults; missed: {', '.join(tally.missed) or 'none'}")
-    assert tally.wrong == [], "\n".join([f"{len(tally.wrong)} of {len(chosen)}", *tally.wrong])
-    assert len(tally.missed) <= _MISSED * len(chosen) + 1
+    print(f"{len(taken)} of {len(every)} faults; missed: {', '.join(tally.missed) or 'none'}")
+    assert tally.wrong == [], "\n".join([f"{len(tally.wrong)} of {len(taken)}", *tally.wrong])
+    assert len(tally.missed) <= _MISSED * len(taken) + 1
     return tally
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,21 @@ def _seen(accounts: list[dict[str, Any]], edits: list[dict[str, Any]]) -> Seen:
     ids = frozenset([*(row["id"] for row in accounts), *(row["event"] for row in edits)])
     secrets = [hashlib.sha256(row["secret"].encode()).hexdigest() for row in accounts]
     shown = [_text({**row, "digest": digest}) for row, digest in zip(accounts, secrets, strict=True)]
-    return Seen(tuple(sorted(shown)), tuple(_text(row) for row in edits), ids)
+    return Seen(tuple(sorted(shown)), tuple(sorted(map(_text, edits))), ids)
 
 
 def _text(row: Mapping[str, Any]) -> str:
     return json.dumps({key: value for key, value in row.items() if key not in _OF_THE_RUN}, sort_keys=True)
+
+
+def folder_in_use(device: Device) -> Path:
+    """Return the folder that the store of a device names; its first one if there is no such store yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{_paths(device).store}?mode=ro", uri=True)) as store:
+            row = store.execute("SELECT value FROM meta WHERE key = 'folder'").fetchone()
+    except sqlite3.OperationalError:
+        return device.folder
+    return Path(os.fsdecode(row[0])) if row is not None else device.folder
 
 
 def recovered(home: Path, folder: Path, passphrase: str) -> Seen | None:
@@ -110,12 +121,9 @@ def recovered(home: Path, folder: Path, passphrase: str) -> Seen | None:
 
 def sound(path: Path) -> None:
     """Check that SQLite finds nothing wrong with a store that nobody has open."""
-    store = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
         assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert store.execute("PRAGMA foreign_key_check").fetchall() == []
-    finally:
-        store.close()
 
 
 def whole(folder: Path) -> None:

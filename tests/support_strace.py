@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from support_cli import PROGRAM, Result
@@ -182,20 +183,21 @@ def faults(places: Iterable[Place]) -> list[Fault]:
     return found
 
 
-def sample(every: Sequence[Fault], most: int) -> list[Fault]:
-    """Return about `most` of the faults, so that each kind of call is killed and each of its errors happens."""
+def chosen(every: Sequence[Fault], most: int) -> list[Fault]:
+    """Return about `most` of the faults, so that each kind of call is killed and each of its errors happens.
+
+    OTPKEEP_SWEEP is how many it shall be instead, or `all`.
+    """
+    wanted = os.environ.get("OTPKEEP_SWEEP") or str(most)
+    if wanted == "all":
+        return list(every)
     groups: dict[tuple[str, str], list[Fault]] = {}
     for fault in every:
         groups.setdefault((fault.place.call, fault.what), []).append(fault)
-    turn = 0
-    chosen: list[Fault] = []
-    while len(chosen) < min(most, len(every)):
-        for group in groups.values():
-            if turn < len(group):
-                chosen.append(group[turn * _STRIDE % len(group)])
-        turn += 1
-    return chosen[:most]
+    rounds = zip_longest(*map(_spread, groups.values()))
+    return [fault for turn in rounds for fault in turn if fault is not None][: int(wanted)]
 
 
-_STRIDE = 7
-"""Coprime to most lengths, so that turns spread over a group."""
+def _spread(group: Sequence[Fault]) -> list[Fault]:
+    """Return a group in an order of which each beginning is spread over the whole (by the golden ratio)."""
+    return [group[at] for at in sorted(range(len(group)), key=lambda at: (at * 0.618034 + 0.5) % 1)]

@@ -23,12 +23,12 @@ def an_account_to_add(device: Device) -> Words:
     return ("add", "--issuer", "Beispiel", "--name", "konto2", "--secret-file", secret)
 
 
-def an_edit_that_waits_to_be_published(device: Device) -> Words:
+def edits_that_wait_to_be_published(device: Device) -> Words:
     device.init()
-    device.run("backup", "off").ok()
-    device.add(uri(1))
-    device.add(uri(2))
-    return ("backup", "on")
+    away = device.folder.rename(device.home.parent / "away")
+    add_accounts(device, (1, 2))
+    away.rename(device.folder)
+    return ("backup", "now")
 
 
 def a_folder_to_recover(device: Device) -> Words:
@@ -98,7 +98,7 @@ def files_to_merge_and_to_remove(device: Device) -> Words:
 
 SCENES = {
     "add": (an_account_to_add, 24),
-    "publish": (an_edit_that_waits_to_be_published, 16),
+    "publish": (edits_that_wait_to_be_published, 16),
     "recover": (a_folder_to_recover, 16),
     "init": (an_empty_folder, 16),
     "folder": (a_folder_to_move, 16),
