@@ -29,9 +29,10 @@ lint: setup
 unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-# Every fault at every system call, where `make test` takes a part of them; hours.
+# Faults at every system call, where `make test` takes a part of them; with SWEEP=100, about so many of each command.
+SWEEP ?= all
 sweep: setup
-	OTPKEEP_SWEEP=all $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m sweep
+	OTPKEEP_SWEEP=$(SWEEP) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m sweep
 
 bench: setup
 	for subject in add code fold recovery arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
