@@ -29,9 +29,10 @@ lint: setup
 unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-# Kills at every system call, where `make test` takes a part of them.
+# Faults at every system call, where `make test` takes a part of them; with SWEEP=100, about so many of each command.
+SWEEP ?= all
 sweep: setup
-	OTPKEEP_SWEEP=all $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/system
+	OTPKEEP_SWEEP=$(SWEEP) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m sweep
 
 # Looks for bytes that a reader neither takes nor refuses: make fuzz SECONDS=600 JOBS=2 TARGETS="run import-aegis"
 SECONDS ?= 60

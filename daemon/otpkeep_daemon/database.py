@@ -9,7 +9,7 @@ import os
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,33 @@ def translated(message: str = UNREAD, directory: Path | None = None) -> Iterator
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
+        if not isinstance(error, sqlite3.OperationalError):
+            if not all(_reads_whole(path) for path in _open_files):
+                message = f"the store is damaged: {error}; the folder is not affected"
+                raise IntegrityProblem(message, SET_ASIDE) from error
+            error = sqlite3.OperationalError("disk I/O error")
         if directory is not None:
             raise store_faults.unwritable(error, directory, message) from error
         raise OtpkeepError(f"{message} ({error})", "Free some space or check the disk, and try again.") from error
-    except sqlite3.DatabaseError as error:
-        raise IntegrityProblem(f"the store is damaged: {error}; the folder is not affected", SET_ASIDE) from error
+
+
+_open_files: set[Path] = set()
+"""The stores that this process has open, one but in tests."""
+
+
+def _reads_whole(path: Path) -> bool:
+    """Tell whether SQLite finds nothing wrong with a store now: what the disk failed to read it calls malformed, too.
+
+    Then whoever follows the advice for a damaged store would set aside one that is sound.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro", uri=True)) as db:
+            return bool(db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+    except sqlite3.OperationalError:
+        return True  # it can't be read now, which is another matter
+    except sqlite3.DatabaseError:
+        return False
 
 
 class Database:
@@ -131,6 +152,8 @@ class Database:
         self._only_read = False
         with ExitStack() as undo:
             undo.callback(lock.release)
+            _open_files.add(path)
+            undo.callback(_open_files.discard, path)
             try:
                 self._db = _open(path)
             except StoreUnwritable as trouble:
@@ -160,6 +183,7 @@ class Database:
     def close(self) -> None:
         """Close the file and let go of the writer lock."""
         self._db.close()
+        _open_files.discard(self._path)
         self._lock.release()
 
     @contextmanager
