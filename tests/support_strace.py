@@ -178,7 +178,7 @@ def faults(places: Iterable[Place]) -> list[Fault]:
     for place in places:
         found.append(Fault(place, KILL))
         found += [Fault(place, error) for error in place.errors]
-        if place.call not in ("read", "getdents64"):  # which modules are read with as well
+        if place.call not in ("read", "getdents64", "write"):  # by which modules are read and answers written, too
             found += [Fault(place, error, stays=True) for error in place.errors if place.at < place.last]
     return found
 

@@ -108,7 +108,7 @@ def translated(message: str = UNREAD, directory: Path | None = None) -> Iterator
         yield
     except sqlite3.DatabaseError as error:
         if not isinstance(error, sqlite3.OperationalError):
-            if not all(_reads_whole(path) for path in _open_files):
+            if not (_is_of_content(error) and all(map(_reads_whole, _open_files))):
                 message = f"the store is damaged: {error}; the folder is not affected"
                 raise IntegrityProblem(message, SET_ASIDE) from error
             error = sqlite3.OperationalError("disk I/O error")
@@ -119,6 +119,10 @@ def translated(message: str = UNREAD, directory: Path | None = None) -> Iterator
 
 _open_files: set[Path] = set()
 """The stores that this process has open, one but in tests."""
+
+
+def _is_of_content(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _reads_whole(path: Path) -> bool:
