@@ -29,7 +29,10 @@ from otpkeep_protocol.naming import NameKind, classify, hash_name
 from otpkeep_protocol.state import encode
 
 PACKED_AND_PACK = 2
-"""Files that a merge leaves: the merged one, and that of the pack event. Merging no more than these saves nothing."""
+"""Files that a merge leaves: the merged one, and that of the pack event.
+
+Merging no more than these saves nothing, unless it makes a full run, which no compaction looks at again.
+"""
 SNAPSHOT_LIMIT = 33_554_432
 """Bytes of an encoded state beyond which a snapshot costs more than it saves."""
 log = logging.getLogger(__name__)
@@ -101,7 +104,7 @@ class Compactor:
         owners = [self._own, *self._retired()] if self._engine.publishing else []
         runs_of = [segment for owner in owners for segment in self._store.segments(owner)]
         made = compaction.merges([segment for segment in runs_of if segment.writer not in forks], fanout)
-        groups = [group for group in made if len(group) > PACKED_AND_PACK]
+        groups = [group for group in made if len(group) > PACKED_AND_PACK or compaction.is_full(group)]
         read = [(group, [self._replica.archive.run(segment.file) for segment in group]) for group in groups]
         return [(group, runs) for group, runs in read if all(map(_is_whole, group, runs))]
 

@@ -9,6 +9,7 @@ A snapshot is a cache and never evidence (SPEC §8): as soon as the events are h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from otpkeep_daemon.archive import Archive
 from otpkeep_daemon.collecting import no_search
@@ -117,6 +118,7 @@ class Memory:
             self.chains.note_seen(snapshot.writer, snapshot.seen, 0)
             self._standing.append(snapshot)
             self._show()
+            self._standing[-1] = replace(snapshot, decoded=None)  # which is large, and seldom needed again
 
     def _stand_free(self) -> None:
         """Let go of the snapshots whose events are all here, or are other ones than those that are here."""

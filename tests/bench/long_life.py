@@ -1,8 +1,8 @@
 """A long life of a vault, as its folder shows it: the runs of three devices, the slots, and a snapshot of the end.
 
-Runs are cut as compaction leaves them: eight of a length become one of eight times that length, and so on.
+Runs are cut as compaction leaves them: eight of a length become one of eight times that length, up to full ones.
 
-    100,000 edits of each device:   32768 32768 32768   512 512 512   64 64   8 8 8 8
+    100,000 edits of each device:   8192 · 12   512 · 3   64 · 2   8 · 4
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from otpkeep_protocol.state import State, encode
 from otpkeep_protocol.statements import make_statement
 from support_bench import PASSPHRASE
 
-LONGEST = FANOUT**5
-"""Events of the longest run: one of eight times as many would be larger than a run may grow (compaction.RUN_LIMIT)."""
+LEVELS = (2 * FANOUT**4, *(FANOUT**level for level in range(4, -1, -1)))
+"""Events of the runs: two of 4,096 are as much as a run may grow to (compaction.RUN_LIMIT), at 430 bytes an event."""
 LABELS = ("laptop", "phone", "desktop")
 Stream: TypeAlias = Iterator[tuple[Writer, Draft]]
 
@@ -82,10 +82,10 @@ def files(life: Life, number: int, accounts: int, *, young: int = 0) -> Iterator
 
 def run_sizes(events: int, young: int) -> list[int]:
     """Return how many events each run has, the oldest first."""
-    sizes, rest, size = [], max(0, events - young), LONGEST
-    while rest:
+    sizes, rest = [], max(0, events - young)
+    for size in LEVELS:
         sizes += [size] * (rest // size)
-        rest, size = rest % size, size // FANOUT
+        rest %= size
     return [*sizes, *[1] * min(events, young)]
 
 
