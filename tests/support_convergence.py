@@ -187,8 +187,12 @@ class Convergence(RuleBasedStateMachine):
         if len(own) > 1:
             lost = own[pick % len(own)]
             data = device.folder.take(lost)
-            device.run()
-            device.run()
+            for _ in range(9):  # a file that was lost before waits for longer, up to a week
+                device.run()
+                device.run()
+                if device.folder.has(lost):
+                    break
+                device.clock.ms += DAY_MS
             assert any(device.folder.read(name) == data for name in device.folder.names())
 
     # the machine

@@ -161,21 +161,6 @@ def under_strace(
     return done.returncode
 
 
-def calls_of(device: Device, calls: Sequence[str], log: Path, *words: str | Path) -> list[tuple[str, int]]:
-    """Return each system call of these kinds that an undisturbed command makes: its name, its number in its kind."""
-    assert under_strace(device, ",".join(calls), *words, log=log) == 0
-    lines = [line.split(maxsplit=1)[1] for line in log.read_text().splitlines()]
-    totals = {call: sum(line.startswith(f"{call}(") for line in lines) for call in calls}
-    return [(call, at) for call, total in totals.items() for at in range(1, total + 1)]
-
-
-def bounded(places: Sequence[T], most: int) -> list[T]:
-    """Return so many of the places, evenly spread, the first and the last among them; all of them in a full sweep."""
-    if os.environ.get("OTPKEEP_SWEEP") == "all" or len(places) <= most:
-        return list(places)
-    return [places[n * (len(places) - 1) // (most - 1)] for n in range(most)]
-
-
 @contextmanager
 def killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Yield the process and see that it is gone afterwards, whatever happens."""

@@ -18,10 +18,15 @@ PASSWORD = "test-only"
 
 
 class AegisFile:
-    """A plain Aegis file that another program rewrites, in place or, as most do, by a rename."""
+    """A plain Aegis file that another program rewrites, in place or, as most do, by a rename.
 
-    def __init__(self, path: Path, *, entries: int | None = None) -> None:
+    It is written anew unless it is `there`.
+    """
+
+    def __init__(self, path: Path, *, entries: int | None = None, there: bool = False) -> None:
         self.path = path
+        if there:
+            return
         document = json.loads(PLAIN.read_text())
         if entries is not None:
             document["db"]["entries"] = [entry_of(n) for n in range(entries)]

@@ -77,11 +77,13 @@ def serve_alone(
     service = open_service(paths, lock)
     try:
         if keys:
-            ring = device.open_slots(service.slot_files(), passphrase)
-            service.unlock(device.unlock(service.store, ring))
-            service.look_at_files()
+            with translated():
+                ring = device.open_slots(service.slot_files(), passphrase)
+                service.unlock(device.unlock(service.store, ring))
+                service.look_at_files()
         yield lambda op, args: _call(service, op, args)
-        service.write_files()
+        with translated():
+            service.write_files()
     finally:
         service.close()
 

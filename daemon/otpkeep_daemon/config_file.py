@@ -38,8 +38,12 @@ def _explained(setting: Setting) -> str:
 
 
 def create_template(path: Path) -> bool:
-    """Write the explained file if there is none; return whether it was. OtpkeepError if the disk refuses."""
-    if os.path.lexists(path):
+    """Write the explained file if there is none; return whether it was. OtpkeepError if the disk refuses.
+
+    What an attempt that was cut off has left beside it is gone then, too.
+    """
+    real = _places(path)
+    if os.path.lexists(path) and not os.path.lexists(real.directory / real.temporary):
         return False
     with _turn(path) as places:
         return _put(places, None, template())
@@ -137,11 +141,10 @@ def _split_at(text: str, pattern: re.Pattern[str]) -> tuple[str, str | None, str
 
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[Places]:
-    """Let one command at a time write; give the names to do it with, where a link leads. OSErrors leave in words."""
-    real = Path(os.path.realpath(path))
-    places = Places(real.parent, real.name, f".{real.name}.{secrets.token_hex(6)}")
+    """Let one command at a time write; give the names to do it with. OSErrors leave in words."""
+    places = _places(path)
     try:
-        with durable.directory(real.parent) as directory:
+        with durable.directory(places.directory) as directory:
             if sys.platform != "win32" and not isinstance(directory, Path):
                 fcntl.flock(directory, fcntl.LOCK_EX)
             yield places
@@ -152,9 +155,21 @@ def _turn(path: Path) -> Iterator[Places]:
         ) from error
 
 
+def _places(path: Path) -> Places:
+    """Return the names to write with, where a link leads.
+
+    Who writes takes turns, so that the next one may write over what a crash has left; Windows knows no such turns.
+    """
+    real = Path(os.path.realpath(path))
+    ending = secrets.token_hex(6) if sys.platform == "win32" else "new"
+    return Places(real.parent, real.name, f".{real.name}.{ending}")
+
+
 def _put(places: Places, before: str | None, after: str) -> bool:
     """Put the new text in the place of the one that was read; False, with nothing changed, if it is another by now."""
     try:
+        if before is None and _create(places, after.encode()):
+            return True
         exchange.prepare(places, after.encode())
         (places.directory / places.temporary).chmod(0o600)
         if before is None:
@@ -169,6 +184,15 @@ def _put(places: Places, before: str | None, after: str) -> bool:
     finally:
         exchange.clear(places)
     return False
+
+
+def _create(places: Places, data: bytes) -> bool:
+    """Make the file without a name for it meanwhile; False if the system can't. FileExistsError if there is one."""
+    with durable.directory(places.directory) as folder:
+        if not durable.create_anonymous(folder, places.name, data):
+            return False
+        durable.sync_directory(folder)
+        return True
 
 
 def _is(data: bytes | None, text: str) -> bool:

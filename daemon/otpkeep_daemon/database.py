@@ -9,7 +9,7 @@ import os
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,9 @@ CREATE TABLE events (
     account BLOB,
     problem TEXT,
     bodied INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    PRIMARY KEY (writer, seq, hash)
-) WITHOUT ROWID;
-CREATE INDEX log_order ON events (lamport, wall, writer, seq);
-CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
+    kind TEXT NOT NULL
+);
+CREATE UNIQUE INDEX chain_order ON events (writer, seq, hash);
 CREATE INDEX file_events ON events (file);
 CREATE INDEX slot_statements ON events (kind) WHERE kind = 'slot.set';
 CREATE TABLE replaced (
@@ -93,6 +91,8 @@ CREATE TABLE holds (
 ) WITHOUT ROWID;
 CREATE TABLE copies (path BLOB PRIMARY KEY, watched BLOB NOT NULL, content BLOB NOT NULL, base BLOB) WITHOUT ROWID;
 """
+_ORDERS = {"log_order": "events (lamport)", "account_order": "events (account, lamport)"}
+"""The indexes that only a log needs. They may be missing for a while, which makes that slower and no more."""
 
 
 UNREAD = "the store can't be read now; nothing is lost"
@@ -106,12 +106,37 @@ def translated(message: str = UNREAD, directory: Path | None = None) -> Iterator
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
+        if not isinstance(error, sqlite3.OperationalError):
+            if not (_is_of_content(error) and all(map(_reads_whole, _open_files))):
+                message = f"the store is damaged: {error}; the folder is not affected"
+                raise IntegrityProblem(message, SET_ASIDE) from error
+            error = sqlite3.OperationalError("disk I/O error")
         if directory is not None:
             raise store_faults.unwritable(error, directory, message) from error
         raise OtpkeepError(f"{message} ({error})", "Free some space or check the disk, and try again.") from error
-    except sqlite3.DatabaseError as error:
-        raise IntegrityProblem(f"the store is damaged: {error}; the folder is not affected", SET_ASIDE) from error
+
+
+_open_files: set[Path] = set()
+"""The stores that this process has open, one but in tests."""
+
+
+def _is_of_content(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+def _reads_whole(path: Path) -> bool:
+    """Tell whether SQLite finds nothing wrong with a store now: what the disk failed to read it calls malformed, too.
+
+    Then whoever follows the advice for a damaged store would set aside one that is sound.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro", uri=True)) as db:
+            return bool(db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+    except sqlite3.OperationalError:
+        return True  # it can't be read now, which is another matter
+    except sqlite3.DatabaseError:
+        return False
 
 
 class Database:
@@ -131,6 +156,8 @@ class Database:
         self._only_read = False
         with ExitStack() as undo:
             undo.callback(lock.release)
+            _open_files.add(path)
+            undo.callback(_open_files.discard, path)
             try:
                 self._db = _open(path)
             except StoreUnwritable as trouble:
@@ -160,6 +187,7 @@ class Database:
     def close(self) -> None:
         """Close the file and let go of the writer lock."""
         self._db.close()
+        _open_files.discard(self._path)
         self._lock.release()
 
     @contextmanager
@@ -175,6 +203,22 @@ class Database:
             self._trouble = trouble
             raise
         self._trouble = None
+
+    @contextmanager
+    def ordered_later(self) -> Iterator[None]:
+        """Take in many events into a store that has none: their log order is made at the end, all at once.
+
+        Should that end not come, opening the store makes it.
+        """
+        if self._db.execute("SELECT 1 FROM events LIMIT 1").fetchone() is not None:
+            yield
+            return
+        with self.transaction():
+            for name in _ORDERS:
+                self._db.execute(f"DROP INDEX IF EXISTS {name}")
+        yield
+        with self.transaction():
+            _make_orders(self._db)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query, for rooms that keep tables of their own."""
@@ -215,8 +259,14 @@ def _open(path: Path) -> sqlite3.Connection:
                 for statement in _SCHEMA.split(";\n"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            _make_orders(db)
         undo.pop_all()
     return db
+
+
+def _make_orders(db: sqlite3.Connection) -> None:
+    for name, of in _ORDERS.items():
+        db.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {of}")
 
 
 def _make_file(path: Path, message: str) -> None:

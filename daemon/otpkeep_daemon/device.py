@@ -80,8 +80,10 @@ def slot_files(store: Store, folder: Folder) -> Iterator[bytes]:
     except Unreachable:
         return
     for found in listing.files:
-        is_known = (found.name, found.size, found.mtime_ns) in strangers
-        if not is_known and found.size <= SLOT_LIMIT and store.file_named(found.name) is None:
+        with translated():
+            is_known = store.file_named(found.name) is not None
+        is_strange = (found.name, found.size, found.mtime_ns) in strangers
+        if not is_known and not is_strange and found.size <= SLOT_LIMIT:
             data = _read(folder, found.name)
             if is_slot_of(data, vault) and sha256(data) not in superseded:
                 yield data

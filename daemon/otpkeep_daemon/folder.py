@@ -72,8 +72,8 @@ class Folder(Protocol):
         vanishes while we look. Nothing is opened. A look fails as a whole rather than list a part.
         """
 
-    def head(self, name: str) -> bytes | None:
-        """Return the first HEAD_SIZE bytes of a file, or all if it is shorter; None and errors as for `read`."""
+    def head(self, name: str, size: int = HEAD_SIZE) -> bytes | None:
+        """Return the first `size` bytes of a file, or all if it is shorter; None and errors as for `read`."""
 
     def unwritable(self) -> Unreachable | None:
         """Return why a write would fail, as far as the file system says it of itself; None otherwise."""
@@ -154,9 +154,9 @@ class RealFolder:
         """See Folder."""
         self._trusted = (listing.device, listing.inode)
 
-    def head(self, name: str) -> bytes | None:
+    def head(self, name: str, size: int = HEAD_SIZE) -> bytes | None:
         """See Folder."""
-        return self._read(name, HEAD_SIZE)
+        return self._read(name, size)
 
     def read(self, name: str) -> bytes | None:
         """See Folder."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
-from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.device import is_slot_of
+from otpkeep_daemon.folder import READ_LIMIT, Folder, Found
+from otpkeep_daemon.folder_file import START_SIZE, FolderFile
 from otpkeep_protocol import sealing
 from otpkeep_protocol.errors import Ambiguous, Malformed, NotFound, OtpkeepError, Unreachable
 from otpkeep_protocol.ids import VaultId
@@ -13,31 +15,36 @@ from otpkeep_protocol.naming import EXTENSION, NameKind, classify, hidden_name
 
 def read_all(
     folder: Folder, progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> tuple[dict[str, bytes], int]:
+) -> tuple[dict[str, FolderFile], int]:
     """Return the files of otpkeep in the folder by name, and how many there are that can't be read yet.
 
-    `progress` is told (files read, files in all).
+    Of each only the start has been read. `progress` is told (files done, files in all).
     """
     listing = folder.look()
     read = {}
     for number, found in enumerate(listing.files, start=1):
-        read[found.name] = _read_ours(folder, found.name)
+        read[found.name] = _start_of_ours(folder, found)
         progress(number, len(listing.files))
-    ours = {name: data for name, data in read.items() if data is not None}
+    ours = {name: file for name, file in read.items() if file is not None}
     pending = sum(1 for name in read if name not in ours and EXTENSION in name)
     return ours, pending + len(listing.placeholders)
 
 
-def _read_ours(folder: Folder, name: str) -> bytes | None:
-    """Return the bytes of a file that says it is otpkeep's, None for any other, and for one that can't be read."""
+def _start_of_ours(folder: Folder, found: Found) -> FolderFile | None:
+    """Return a file that says it is otpkeep's, None for any other, and for one that can't be read."""
     try:
-        if not sealing.has_magic(folder.head(name) or b""):
-            return None
-        return folder.read(name)
+        start = folder.head(found.name, START_SIZE) or b""
     except Unreachable:
         raise
     except OtpkeepError:
         return None
+    is_ours = sealing.has_magic(start) and found.size <= READ_LIMIT
+    return FolderFile(folder, found.name, found.size, start) if is_ours else None
+
+
+def slots_of(files: Iterable[FolderFile], vault: VaultId) -> list[bytes]:
+    """Return the bytes of the slots of a vault among these files, as far as they can be read."""
+    return [data for file in files if is_slot_of(file.start, vault) and (data := file.read()) is not None]
 
 
 def holds_vault(folder: Folder) -> bool:
@@ -47,17 +54,17 @@ def holds_vault(folder: Folder) -> bool:
     return any(classify(name) is NameKind.SEALED_NAME for name in names) or bool(_vaults_of(read_all(folder)[0]))
 
 
-def _vaults_of(files: dict[str, bytes]) -> set[VaultId]:
+def _vaults_of(files: Mapping[str, FolderFile]) -> set[VaultId]:
     found = set()
-    for data in files.values():
+    for file in files.values():
         try:
-            found.add(sealing.read_header(data).vault)
+            found.add(sealing.read_header(file.start).vault)
         except Malformed:
             continue
     return found
 
 
-def choose_vault(files: dict[str, bytes], wanted: str | None, pending: int) -> VaultId:
+def choose_vault(files: Mapping[str, FolderFile], wanted: str | None, pending: int) -> VaultId:
     """Return the one vault that the files belong to, or that `wanted` begins. NotFound or Ambiguous otherwise."""
     found = _vaults_of(files)
     chosen = [vault for vault in found if wanted is None or vault.hex().startswith(wanted.lower())]

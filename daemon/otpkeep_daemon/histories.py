@@ -11,12 +11,13 @@ from typing import Any
 from otpkeep_daemon import regressions, twins
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.problem import counted, problem
-from otpkeep_daemon.rows import Names, is_retired, timestamp
+from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_protocol import branches, wire
 from otpkeep_protocol.branches import Fork
 from otpkeep_protocol.ids import event_name
 from otpkeep_protocol.regression import SLOTS, Noted
+from otpkeep_protocol.view import is_retired
 
 _KEY = "accepted"
 _LIMIT = 1_048_576

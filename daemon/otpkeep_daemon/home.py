@@ -103,7 +103,7 @@ def _prepared(paths: Paths, store: Store, path: Path, *, create: bool) -> Home:
         create_folder(path)
     elif not path.is_dir():
         raise Unreachable(f"there is no folder {path}", "Name the folder that your cloud client has synced.")
-    if store.get(STARTED) == b"init":
+    if store.get(STARTED) is not None:
         _clear_interrupted(store)
     store.clear()
     tag = AROUND.random(6).hex()
@@ -128,13 +128,15 @@ def real(path: Path) -> Path:
 
 
 def _clear_interrupted(store: Store) -> None:
-    """Remove what an `init` that was cut off has published: its vault was never acknowledged, so nobody uses it.
+    """Remove what an attempt that was cut off has left in its folder, whose tag is forgotten with it.
 
-    It may have been another folder than the one that is named now; if that one is gone, so is what was in it.
+    Of an `init`, also what it has published: its vault was never acknowledged, so nobody uses it. It may have been
+    another folder than the one that is named now; if that one is gone, so is what was in it.
     """
     place = store.get("folder")
     if place is None or not Path(os.fsdecode(place)).is_dir():
         return
     folder = RealFolder(Path(os.fsdecode(place)), store.need("tag").decode())
-    for file in store.files():
+    folder.clear_temporaries()
+    for file in store.files() if store.get(STARTED) == b"init" else ():
         folder.delete(file.name)

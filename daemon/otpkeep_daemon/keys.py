@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -43,13 +44,26 @@ class Keys:
             random=random,
         )
 
+    def seal_merged(self, content: bytes) -> bytes:
+        """Return the file of merged runs, the same on whatever device it is made (SPEC §8)."""
+        secret = hmac.digest(self.keyring.id_key, b"otpkeep/v1/merged", "sha256")
+        return replace(self, salt_secret=secret).seal(content, bytes(32))
+
     def open(self, data: bytes) -> bytes:
         """Return the content of a sealed file. NotAuthentic, Malformed or UnknownVersion if it does not open."""
         header = sealing.read_header(data)
+        return sealing.open_sealed(data, header, self._epoch_key(header))
+
+    def open_start(self, data: bytes) -> bytes:
+        """Return the start of what is sealed, enough to tell its kind; errors as for `open`."""
+        header = sealing.read_header(data)
+        return sealing.open_start(data, header, self._epoch_key(header))
+
+    def _epoch_key(self, header: sealing.Header) -> bytes:
         epoch = self.keyring.epoch(header.epoch)
         if epoch is None:
             raise NotAuthentic("a file sealed under keys that this device does not have")
-        return sealing.open_sealed(data, header, epoch.key)
+        return epoch.key
 
     def checked(self, event: Event) -> Event:
         """Return the event, without effect if it carries an admin statement that the admin did not sign."""
@@ -57,7 +71,7 @@ class Keys:
             try:
                 statements.check_admin(event.extra["statement"], self.keyring)
             except NotAuthentic as error:
-                return replace(event, problem=error.message)
+                return event._replace(problem=error.message)
         return event
 
     def seal_local(self, account: bytes, secret: bytes, random: bytes) -> bytes:

@@ -48,14 +48,16 @@ def try_lock(path: Path, purpose: str) -> WriterLock | None:
 
 def _open(path: Path) -> int:
     """Open the file, new if there is none; on a read-only disk for reading, since the lock needs no more."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # which no child of this process inherits (PEP 446)
-    except OSError as error:
-        if error.errno == errno.EROFS and path.exists():
-            return os.open(path, os.O_RDONLY)
-        raise store_faults.refused(
-            error, path.parent, "the store's lock can't be taken; nothing was changed"
-        ) from error
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        try:
+            return os.open(path, flags, 0o600)  # which no child of this process inherits (PEP 446)
+        except OSError as error:
+            trouble = error
+            if error.errno != errno.EROFS or not path.exists():
+                break
+    raise store_faults.refused(
+        trouble, path.parent, "the store's lock can't be taken; nothing was changed"
+    ) from trouble
 
 
 def wait_for_lock(path: Path, purpose: str, meanwhile: Callable[[], bool]) -> WriterLock | None:

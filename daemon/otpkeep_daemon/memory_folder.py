@@ -60,10 +60,10 @@ class MemoryFolder:
     def trust(self, listing: Listing) -> None:
         """See Folder; there is no other directory in memory."""
 
-    def head(self, name: str) -> bytes | None:
+    def head(self, name: str, size: int = HEAD_SIZE) -> bytes | None:
         """See Folder."""
         data = self.read(name)
-        return None if data is None else data[:HEAD_SIZE]
+        return None if data is None else data[:size]
 
     def read(self, name: str) -> bytes | None:
         """See Folder."""

@@ -31,6 +31,7 @@ from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.slots import PASSPHRASE, slot_kind
 from otpkeep_protocol.state import State
+from otpkeep_protocol.view import is_retired
 
 RUN_EVENTS = 500
 RUN_BYTES = 4_194_304
@@ -88,6 +89,11 @@ class Replica:
         """A number that grows whenever the state changes."""
         return self.memory.version
 
+    @property
+    def retired(self) -> bool:
+        """Whether a person has retired this very device."""
+        return is_retired(self.state, self.keys.author.device)
+
     # own edits
 
     def commit(
@@ -100,8 +106,11 @@ class Replica:
 
         `also` writes to the store, before them, what must be recorded with them or not at all.
 
-        Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
+        Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice. A
+        retired device on which accounts are edited or used is active again, and says so.
         """
+        if self.retired and any(draft.kind.startswith("account.") for draft in drafts):
+            drafts = [returning(self.keys.author.device), *drafts]
         with self.store.transaction():
             also()
             author, opened = self._author_for(drafts)
@@ -116,9 +125,10 @@ class Replica:
         return made
 
     def replace_runs(self, segments: Sequence[Segment], data: bytes) -> None:
-        """Have a sealed file take the place of runs of this device, inside the transaction that says so by a pack."""
-        device = self.keys.author.device
-        self.store.add(_new_file("run", device, data, published=False, writer=segments[0].writer))
+        """Have a sealed file take the place of runs of a writer, inside the transaction that says so by a pack."""
+        writer = segments[0].writer
+        owner = self.store.writers()[writer]
+        self.store.add(_new_file("run", owner, data, published=False, writer=writer))
         for segment in segments:
             self.store.move_events(segment.file, sha256(data))
 
@@ -200,6 +210,10 @@ class Replica:
             self.store.add(new)
             also(new.hash)
 
+    def newest(self, digests: Sequence[bytes]) -> bytes:
+        """Return which of some beats, or snapshots, says most; a client may bring back older ones at any time."""
+        return max(digests, key=lambda digest: (content.passing_rank(self.archive.run(digest)), digest))
+
     def seal(self, made: bytes) -> bytes:
         """Return the file of some content, under fresh randomness."""
         return self.keys.seal(made, self.around.random(32))
@@ -278,10 +292,14 @@ class Replica:
             fresh.snapshots.append(found)
 
     def _keep_snapshot(self, digest: bytes, found: Snapshot) -> bool:
-        """Keep only the one of a device's snapshots that covers most. Return whether it is this one."""
-        counts = {h: _covered(made) for h, made in self.archive.snapshots() if made.device == found.device}
+        """Keep only the one of a device's snapshots that covers most. Return whether it is this one.
+
+        Of this device's own, the engine removes the others, from the folder as well.
+        """
+        counts = {h: covered(made) for h, made in self.archive.snapshots() if made.device == found.device}
         best = max(counts, key=lambda h: (counts[h], h))
-        self.store.drop(h for h in counts if h != best)
+        if found.device != self.keys.author.device:
+            self.store.drop(h for h in counts if h != best)
         return digest == best
 
     def _note_packs(self, made: Iterable[Event]) -> None:
@@ -372,6 +390,11 @@ class Replica:
             self.store.set_local(account, sealed)
 
 
+def returning(device: bytes) -> Draft:
+    """Return the draft that makes a retired device active again."""
+    return Draft("device.return", device, values={"retired": None})
+
+
 def _new_file(
     kind: str,
     owner: bytes | None,
@@ -384,7 +407,8 @@ def _new_file(
     return NewFile(sha256(data), file_name(data), kind, owner, published, data, writer, events)
 
 
-def _covered(snapshot: Snapshot) -> int:
+def covered(snapshot: Snapshot) -> int:
+    """Return how many events a snapshot stands for."""
     return sum(piece.last - piece.first + 1 for piece in snapshot.seen)
 
 

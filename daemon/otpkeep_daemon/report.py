@@ -11,9 +11,9 @@ from otpkeep_daemon.histories import missing_of
 from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.problems import device_problems, problems, watched_problems
-from otpkeep_daemon.rows import Names, is_retired, timestamp
+from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
-from otpkeep_daemon.verified import last_verified, verify_problems
+from otpkeep_daemon.verified import last_drill, last_verified, verify_problems
 from otpkeep_daemon.version import VERSION
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watches import OWN
@@ -23,6 +23,7 @@ from otpkeep_protocol.context import Context, covers
 from otpkeep_protocol.errors import FolderUnwritable, Unreachable
 from otpkeep_protocol.ids import Dot
 from otpkeep_protocol.state import State
+from otpkeep_protocol.view import is_retired
 
 QUIET_MS = 90 * 24 * 3600 * 1000
 """A device not heard of for so long holds up nothing."""
@@ -70,6 +71,7 @@ class Status:
             "watched": watched_rows(self._watched),
             "jobs": jobs,
             "verified": last_verified(store),
+            "drill": last_drill(store),
             "problems": self.problems(now_ms, silent_s),
         }
 
@@ -160,6 +162,12 @@ def active_devices(store: Store, chains: Chains, state: State, now_ms: int) -> d
         for device, (wall, writer) in newest.items()
         if device != store.need("device") and (not wall or now_ms - wall <= QUIET_MS) and not is_retired(state, device)
     }
+
+
+def retired_devices(store: Store, state: State) -> list[bytes]:
+    """Return the other devices that a person has retired, ascending."""
+    own = store.need("device")
+    return [device for device in sorted(set(store.writers().values())) if device != own and is_retired(state, device)]
 
 
 def seen_by(store: Store, accounts: Accounts) -> list[dict[str, str]]:

@@ -16,8 +16,9 @@ from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.comparison import comparison
 from otpkeep_daemon.config_file import create_template
 from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.folder_file import FolderFile
 from otpkeep_daemon.formats import aegis_crypto
-from otpkeep_daemon.found import choose_vault, holds_vault, read_all
+from otpkeep_daemon.found import choose_vault, holds_vault, read_all, slots_of
 from otpkeep_daemon.home import AROUND, READY, Home, open_home
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.loading import take_in, take_in_snapshots
@@ -206,20 +207,23 @@ def _slot_draft(ring: Keyring, made: list[bytes], passphrase: str, superseded: d
     return Draft("slot.set", extra={"statement": make_statement(ring, "slot.set", values, superseded)})
 
 
-def _renew_passphrase(store: Store, replica: Replica, ring: Keyring, files: dict[str, bytes], passphrase: str) -> Draft:
+def _renew_passphrase(
+    store: Store, replica: Replica, ring: Keyring, files: Mapping[str, FolderFile], passphrase: str
+) -> Draft:
     """Return the statement that makes a new passphrase current, beside the recovery slots that there are."""
     current = replica.slot_hashes()
-    kept = [d for d in files.values() if sha256(d) in current and slots.slot_kind(d) == slots.RECOVERY]
+    known = [data for data in slots_of(files.values(), ring.vault) if sha256(data) in current]
+    kept = [data for data in known if slots.slot_kind(data) == slots.RECOVERY]
     made = _passphrase_slots(ring, passphrase)
     _add_slots(store, made)
     return _slot_draft(ring, [*made, *kept], passphrase, dict(replica.slot_statements))
 
 
 def _open_ring(
-    files: dict[str, bytes], vault: VaultId, passphrase: Callable[[], str], code: str | None
+    files: Mapping[str, FolderFile], vault: VaultId, passphrase: Callable[[], str], code: str | None
 ) -> tuple[Keyring, bytes]:
     """Return the keyring and the slot that opened; the store needs that one to be unlocked again."""
-    candidates = [data for data in files.values() if device.is_slot_of(data, vault)]
+    candidates = slots_of(files.values(), vault)
     if code is not None:
         ring, used = device.open_with_code(candidates, slots.read_code(code))
     else:

@@ -7,7 +7,7 @@ missing                4 ── 5                → waiting for 2 events
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from otpkeep_protocol.context import Context, Forks, Link, Place, from_pieces, pieces_of
@@ -125,9 +125,10 @@ class Chains:
         if chain.holds(dot):
             return False
         changed = chain.hold(dot, event.prev[:16] if event.prev is not None else None)
-        for piece in event.seen:
-            changed |= self._chain(piece.writer).note(piece.last, piece.hash)
-        chain.tip = max(chain.tip, (dot.seq, event.wall, event.seen))
+        for writer, _, last, digest in event.seen:
+            changed |= self._chain(writer).note(last, digest)
+        if dot.seq >= chain.tip[0]:
+            chain.tip = max(chain.tip, (dot.seq, event.wall, event.seen))
         self._tick(event.lamport)
         self._extend(dot, changed)
         return changed
@@ -222,6 +223,19 @@ class Chains:
         """How many events are held, without those that need an update."""
         return sum(chain.held_count() for chain in self._chains.values())
 
+    def holes(self, writer: WriterId, besides: Collection[int] = ()) -> list[tuple[int, int]]:
+        """Return first and last seq of each run of events of `writer` that are named and not held.
+
+        Those whose seq is in `besides` are somewhere else, and left out.
+        """
+        chain = self._chains.get(writer, Chain())
+        runs, first = [], 1
+        for seq in sorted({*chain.held, *chain.opaque, *besides, chain.last + 1}):
+            if first < seq <= chain.last + 1:
+                runs.append((first, seq - 1))
+            first = max(first, seq + 1)
+        return runs
+
     def last_known(self, writer: WriterId) -> int:
         """Return the highest seq that anything names of `writer`, 0 if nothing does."""
         chain = self._chains.get(writer)
@@ -250,8 +264,10 @@ class Chains:
 
     def _tick(self, lamport: int | None) -> None:
         self._count += 1
-        if lamport is not None:
+        if lamport is not None and lamport > self._count:
             heapq.heappush(self._ahead, lamport)
+        elif lamport is not None and lamport > self._clock:
+            self._clock = lamport
         while self._ahead and self._ahead[0] <= self._count:
             self._clock = max(self._clock, heapq.heappop(self._ahead))
 

@@ -19,8 +19,11 @@ from otpkeep_protocol.context import Context, Forks
 from otpkeep_protocol.ids import WriterId
 
 FANOUT = 8
-RUN_LIMIT = 16_777_216
-"""Bytes that a merged run grows to at most: what a cloud client carries, and a reader holds in memory, with ease."""
+RUN_LIMIT = 4_194_304
+"""Bytes that a merged run grows to at most: what a cloud client carries, and a reader holds in memory, with ease.
+
+Opened, with all of its events, a run takes some seven times its bytes.
+"""
 EVENT_BYTES = 1_024
 """What an event cost in the folder when it was written: a file of its own, on the smallest step of padding."""
 FEW_EVENTS = 256
@@ -47,6 +50,11 @@ def merges(segments: Sequence[Segment], fanout: int = FANOUT) -> list[tuple[Segm
             groups = _merged(groups, level, fanout)
         found += [group for group in groups if len(group) > 1]
     return found
+
+
+def is_full(group: Sequence[Segment]) -> bool:
+    """Tell whether a run of all these is never merged again: two such are too large together."""
+    return 2 * _size(group) > RUN_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,24 @@ def _has_seen(seen: Context, span: tuple[WriterId, int, int], forks: Forks) -> b
     return writer not in forks and any(p.first <= first and last <= p.last for p in seen.get(writer, ()))
 
 
+def superfluous(one: tuple[bytes, Mapping[bytes, bool]], other: tuple[bytes, Mapping[bytes, bool]]) -> bytes | None:
+    """Return the hash of that of two runs all of whose events and bodies the other has, None if neither is so.
+
+    Each is its file's hash and, by event hash, whether the body is there. Of equal ones the lesser hash stays: whoever
+    compares them comes to the same, and nothing goes that is not elsewhere.
+    """
+    first, second = _has_all(other[1], one[1]), _has_all(one[1], other[1])
+    if first and second:
+        return max(one[0], other[0])
+    if first or second:
+        return one[0] if first else other[0]
+    return None
+
+
+def _has_all(outer: Mapping[bytes, bool], inner: Mapping[bytes, bool]) -> bool:
+    return all(digest in outer and outer[digest] >= body for digest, body in inner.items())
+
+
 def snapshot_due(events: int, last_size: int) -> bool:
     """Tell whether so many events since the last snapshot, of `last_size` bytes or 0, are worth another.
 
@@ -95,7 +121,7 @@ def _stretches(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
     """Cut into stretches of one writer without holes, overlaps or files that are full."""
     stretch: list[Segment] = []
     for segment in segments:
-        full = 2 * segment.size > RUN_LIMIT
+        full = is_full([segment])
         follows = stretch and (stretch[-1].writer, stretch[-1].last + 1) == (segment.writer, segment.first)
         if stretch and (full or not follows):
             yield stretch
@@ -107,24 +133,33 @@ def _stretches(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
 
 
 def _merged(groups: Sequence[tuple[Segment, ...]], level: int, fanout: int) -> list[tuple[Segment, ...]]:
-    """Merge what stands on `level`, and what is older and below it, wherever `fanout` of that level are neighbours."""
+    """Merge what stands on `level`, and what is older and below it, wherever `fanout` of that level are neighbours.
+
+    Fewer make a run, too, where one more would be too large and what there is makes a full one: it is never read again.
+    """
     done: list[tuple[Segment, ...]] = []
     waiting: list[tuple[Segment, ...]] = []
 
-    def settle() -> None:
+    def settle(*, last: bool = False) -> None:
         here = [at for at, group in enumerate(waiting) if _level_of(group, fanout) == level]
         end = here[-1] + 1 if len(here) >= fanout else 0
+        if last and is_full(sum(waiting, ())):
+            end = len(waiting)
         done.extend([sum(waiting[:end], ()), *waiting[end:]] if end else waiting)
         waiting.clear()
 
     for group in groups:
         low = _level_of(group, fanout) <= level
-        too_big = sum(s.size for part in (*waiting, group) for s in part) > RUN_LIMIT
+        too_big = _size([*sum(waiting, ()), *group]) > RUN_LIMIT
         if not low or too_big:
-            settle()
+            settle(last=low)
         (waiting if low else done).append(group)
     settle()
     return done
+
+
+def _size(group: Sequence[Segment]) -> int:
+    return sum(segment.size for segment in group)
 
 
 def _level_of(group: Sequence[Segment], fanout: int) -> int:

@@ -57,7 +57,7 @@ def writer_id(device_public_key: bytes, nonce: bytes) -> WriterId:
 
 def event_hash(envelope: bytes) -> bytes:
     """Return the 32-byte hash that names and chains an event."""
-    return sha256(b"otpkeep/v1/event", envelope)
+    return hashlib.sha256(b"otpkeep/v1/event" + envelope).digest()
 
 
 def imported_id(id_key: bytes, identity: list[wire.Value]) -> AccountId:

@@ -110,11 +110,29 @@ def open_sealed(data: bytes, header: Header, key: bytes) -> bytes:
 
     NotAuthentic if key, header or any chunk does not hold; Malformed if what was sealed is not padded rightly.
     """
+    return unpad(decrypt(_opened_key(header, key), header.raw, data[HEADER_SIZE:]))
+
+
+def open_start(data: bytes, header: Header, key: bytes) -> bytes:
+    """Return the content of a file as far as its first chunk goes, authentic by itself; the rest may still be damaged.
+
+    NotAuthentic as `open_sealed`.
+    """
+    first, more = data[HEADER_SIZE : HEADER_SIZE + CHUNK + TAG], len(data) > HEADER_SIZE + CHUNK + TAG
+    try:
+        padded = AESGCM(_opened_key(header, key)).decrypt(_nonce(0, not more), first, header.raw)
+    except (InvalidTag, ValueError) as error:
+        raise NotAuthentic("a file that was changed, cut short, or damaged") from error
+    return padded[4 : 4 + int.from_bytes(padded[:4], "big")]
+
+
+def _opened_key(header: Header, key: bytes) -> bytes:
+    """Return the key of the chunks. NotAuthentic, or UnknownVersion, if this is not a file for that epoch key."""
     keys = derive(key, header.salt, b"otpkeep/v1/file" + header.vault, 64)
     if not hmac.compare_digest(keys[32:], header.commitment):
         raise NotAuthentic("a file that this vault's key does not open: its header is damaged or forged")
     check_version(header)
-    return unpad(decrypt(keys[:32], header.raw, data[HEADER_SIZE:]))
+    return keys[:32]
 
 
 def encrypt(key: bytes, header: bytes, padded: bytes) -> bytes:

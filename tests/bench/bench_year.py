@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.drawing import BROWN, GREEN, GREY, document, linear_panel
 from otpkeep_daemon.compactor import Compactor
 from otpkeep_daemon.folder import Published
 from otpkeep_daemon.memory_folder import MemoryFolder
@@ -92,43 +93,20 @@ def simulate(edits: int, accounts: int, days: int) -> list[Day]:
     return found
 
 
-def curve(values: Sequence[float], top: float, left: int, bottom: int, width: int, height: int) -> str:
-    """Return the points of a line in a box, for SVG."""
-    step = width / max(1, len(values) - 1)
-    return " ".join(f"{left + at * step:.1f},{bottom - height * value / top:.1f}" for at, value in enumerate(values))
-
-
-def panel(title: str, lines: Sequence[tuple[str, str, Sequence[float]]], left: int, unit: str) -> list[str]:
-    """Return one box of the drawing: lines of (label, colour, values) over the days."""
-    top = max(max(values) for _, _, values in lines)
-    made = [
-        f'<text x="{left}" y="24" font-weight="bold">{title}</text>',
-        f'<path d="M{left} 40 V240 H{left + 320}" fill="none" stroke="#888"/>',
-        f'<text x="{left + 4}" y="52" fill="#888">{top:,.0f} {unit}</text>',
-        f'<text x="{left + 320}" y="256" text-anchor="end" fill="#888">{len(lines[0][2])} days</text>',
-    ]
-    for row, (label, colour, values) in enumerate(lines):
-        points = curve(values, top, left, 240, 320, 190)
-        made.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        made.append(f'<text x="{left}" y="{276 + 18 * row}" fill="{colour}">{label}: {values[-1]:,.0f} {unit}</text>')
-    return made
-
-
 def drawing(days: Sequence[Day], edits: int) -> str:
     """Return both curves as SVG."""
     files = [
-        ("all, quarantine included", "#b5651d", [float(day.files) for day in days]),
-        ("current", "#1f6f5c", [float(day.current) for day in days]),
+        ("all, quarantine included", BROWN, [float(day.files) for day in days]),
+        ("current", GREEN, [float(day.current) for day in days]),
     ]
     mib = 1 / 1_048_576
     volume = [
-        ("the edits' own files together", "#888", [day.by_edits * mib for day in days]),
-        ("in the folder", "#b5651d", [day.all_bytes * mib for day in days]),
-        ("current", "#1f6f5c", [day.current_bytes * mib for day in days]),
+        ("the edits' own files together", GREY, [day.by_edits * mib for day in days]),
+        ("in the folder", BROWN, [day.all_bytes * mib for day in days]),
+        ("current", GREEN, [day.current_bytes * mib for day in days]),
     ]
-    body = [*panel(f"Files, {edits} edits a day", files, 20, "files"), *panel("Bytes", volume, 390, "MiB")]
-    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 730 330" font-family="sans-serif" font-size="12">'
-    return "\n".join([head, '<rect width="730" height="330" fill="#fff"/>', *body, "</svg>", ""])
+    title = f"Files, {edits} edits a day"
+    return document(730, 330, [*linear_panel(title, files, 20, "files"), *linear_panel("Bytes", volume, 390, "MiB")])
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import Unreachable
+from otpkeep_protocol.healing import FEW
 from otpkeep_protocol.naming import file_name
-from otpkeep_protocol.plan import FEW
 from support_cli import Device as Program
 from support_system import eventually, need, need_root, ours, status, uri
 from support_vault import Clock, Device, keyring

@@ -129,7 +129,7 @@ class TestTheWholeFolder:
         ask(laptop, "accept-rollback")
         look(laptop)
         roll_back(laptop.folder, old)
-        look(laptop, 2)
+        look(laptop, 2, minutes=6)
         assert set(gone(laptop)) == {"laptop", "phone"}
         assert first["subject"] not in {problem["subject"] for problem in found(laptop, "rollback")}
 
@@ -413,5 +413,5 @@ def test_the_alarm_comes_at_once_is_grave_and_comes_again_for_a_new_rollback_alo
     kinds, memory = told(memory)
     assert kinds == []
     roll_back(laptop.folder, old)
-    look(laptop, 2)
+    look(laptop, 2, minutes=6)
     assert told(memory)[0] == ["rollback"]

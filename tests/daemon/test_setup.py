@@ -75,17 +75,6 @@ class TestRefused:
 
 
 class TestInterrupted:
-    STEPS = [("fdatasync", n) for n in (2, 4, 6, 8, 10)] + [("linkat", n) for n in (2, 4)] + [("unlinkat", 1)]
-
-    @pytest.mark.parametrize(("call", "at"), STEPS)
-    def test_an_init_that_was_killed_leaves_one_vault_in_the_end(self, tmp_path: Path, call: str, at: int) -> None:
-        need("strace")
-        made = Device(tmp_path / "alpha", tmp_path / "folder")
-        _init_under_strace(made, call, f"signal=SIGKILL:when={at}")
-        made.init()
-        assert len(vaults(made.folder)) == 1
-        assert made.add(uri(1))["backed_up"] is True
-
     def test_one_that_was_killed_and_is_run_for_another_folder_leaves_the_first_without_a_vault(
         self, tmp_path: Path
     ) -> None:

@@ -47,6 +47,52 @@ def add_file(store: Store, *files: NewFile) -> None:
             store.add(each)
 
 
+def order_indexes(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path / "store.db")) as db:
+        rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE '%_order'").fetchall()
+    return {name for (name,) in rows}
+
+
+class TestManyEventsAtOnce:
+    def test_the_log_has_its_order_during_it_and_its_indexes_after_it(self, tmp_path: Path, store: Store) -> None:
+        anna = Hand("anna")
+        anna.write(add(ACCOUNT))
+        whole = order_indexes(tmp_path)
+
+        with store.ordered_later():
+            add_file(store, new_file(b"one", *anna.events))
+            during = list(store.log(None))
+            assert order_indexes(tmp_path) == {"chain_order"}
+
+        assert during == list(store.log(None)) == [(e.hash, sha256(b"one")) for e in reversed(anna.events)]
+        assert order_indexes(tmp_path) == whole > {"chain_order"}
+
+    def test_one_that_broke_off_gets_its_indexes_when_the_store_is_opened(self, tmp_path: Path) -> None:
+        with closing(open_store(tmp_path)) as store:
+            whole = order_indexes(tmp_path)
+            with pytest.raises(KeyboardInterrupt), store.ordered_later():
+                raise KeyboardInterrupt
+
+        with closing(open_store(tmp_path)):
+            assert order_indexes(tmp_path) == whole
+
+    def test_a_store_with_events_keeps_its_indexes(self, tmp_path: Path, store: Store) -> None:
+        add_file(store, new_file(b"one", *Hand("anna").events))
+
+        with store.ordered_later():
+            assert order_indexes(tmp_path) > {"chain_order"}
+
+    def test_the_log_needs_no_sorting_of_all_events(self, tmp_path: Path, store: Store) -> None:
+        # SQLite sorts only within equal lamports if it walks the index
+        with closing(sqlite3.connect(tmp_path / "store.db")) as db:
+            order = "ORDER BY lamport DESC, wall DESC, writer DESC, seq DESC"
+            for where, index in (("", "log_order"), ("WHERE account = x'00'", "account_order")):
+                query = f"EXPLAIN QUERY PLAN SELECT hash FROM events {where} {order}"  # noqa: S608 - constants
+                plan = [row[3] for row in db.execute(query)]
+                assert index in plan[0]
+                assert not any("FOR ORDER BY" in step for step in plan)
+
+
 class TestTransactions:
     def test_a_failed_block_leaves_nothing(self, store: Store) -> None:
         def fail() -> None:

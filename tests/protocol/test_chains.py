@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -25,7 +24,7 @@ def anna() -> Hand:
 
 def newer(event: Event) -> Event:
     """The event as a reader has it who needs an update for it."""
-    return replace(event, held=False, problem="it needs a newer otpkeep", seen=(), lamport=0, wall=0)
+    return event._replace(held=False, problem="it needs a newer otpkeep", seen=(), lamport=0, wall=0)
 
 
 def fork() -> tuple[Hand, Hand]:
@@ -70,7 +69,7 @@ class TestHolding:
         assert (chains.clock, chains.seen()) == (clock, (anna.piece(),))
 
     def test_an_invalid_event_is_held(self, anna: Hand) -> None:
-        events = [anna.events[0], replace(anna.events[1], problem="x", lamport=0, seen=()), anna.events[2]]
+        events = [anna.events[0], anna.events[1]._replace(problem="x", lamport=0, seen=()), anna.events[2]]
 
         assert Chains(events).seen() == (anna.piece(1, 3),)
 
@@ -110,6 +109,16 @@ class TestGaps:
 
     def test_nothing_is_missing_when_all_is_there(self, anna: Hand) -> None:
         assert Chains(anna.events).missing() == {}
+
+    def test_holes_are_told_as_runs_however_far_a_claim_reaches(self, anna: Hand) -> None:
+        chains = Chains([anna.events[0], anna.events[3]])
+        assert chains.holes(anna.writer) == [(2, 3)]
+
+        chains.note_seen(b"w" * 16, (Piece(anna.writer, 1, 2**53 - 1, b"?" * 16),), 0)
+
+        assert chains.holes(anna.writer) == [(2, 3), (5, 2**53 - 1)]
+        assert chains.holes(anna.writer, {2, 5, 2**53 - 1}) == [(3, 3), (6, 2**53 - 2)]
+        assert chains.holes(b"x" * 16) == []
 
 
 class TestClock:

@@ -59,6 +59,14 @@ class TestMerging:
         full = segments(1000, size=RUN_LIMIT // 2 + 1)
         assert counts_of(merges(full + segments(*[1] * 8, first=1001))) == [[1] * 8]
 
+    def test_runs_of_which_eight_are_too_large_together_become_full_ones(self) -> None:
+        made = segments(*[64] * 9, size=RUN_LIMIT // 4)
+        assert counts_of(merges(made)) == [[64] * 4, [64] * 4]
+
+    def test_what_makes_no_full_run_waits_for_more(self) -> None:
+        made = segments(*[64] * 2, size=RUN_LIMIT // 8) + segments(*[64], first=129, size=RUN_LIMIT // 2)
+        assert merges(made) == []
+
     def test_no_merged_run_grows_beyond_the_limit(self) -> None:
         made = segments(*[1] * 64, size=RUN_LIMIT // 8)
         assert all(sum(s.size for s in group) <= RUN_LIMIT for group in merges(made))

@@ -11,7 +11,6 @@ import pytest
 from support_cli import Device, Result
 from support_system import (
     begin,
-    bounded,
     carry,
     eventually,
     flipped,
@@ -255,38 +254,6 @@ class TestRefused:
 
 
 class TestInterrupted:
-    STEPS = (
-        *(("linkat", n) for n in (1, 3, 6)),
-        *(("fdatasync", n) for n in range(1, 11)),
-        *(("fsync", n) for n in (1, 3, 12)),
-        ("renameat", 2),
-    )
-
-    @pytest.mark.parametrize(("call", "at"), bounded(STEPS, 5))
-    def test_a_move_that_was_killed_leaves_the_old_folder_or_the_new_in_use(
-        self, alpha: Device, new: Path, call: str, at: int
-    ) -> None:
-        need("strace")
-        # given: an edit of another device in the old folder, and one in the new, so that there is something to take in
-        beta = heir(alpha)
-        beta.recover()
-        beta.add(uri(5))
-        move(beta, new)
-        beta.add(uri(6))
-        for name in contents(alpha.folder):
-            (new / name).unlink()
-        killed = under_strace(alpha, call, "folder", new, fault=f"signal=SIGKILL:when={at}")
-        # then: one of them is named, and works
-        used = Path(place(alpha))
-        assert used in {alpha.folder, new}
-        assert alpha.add(uri(3))["backed_up"] is True
-        assert alpha.run("verify").json["ok"] is True
-        # and: the next attempt gets there
-        move(alpha, new)
-        assert (place(alpha), len(listed(alpha))) == (str(new), 5)
-        assert alpha.run("verify", "--depth", "rebuild").ok().json["problems"] == []
-        assert killed == -9
-
     def test_a_full_disk_in_mid_move_changes_nothing(self, alpha: Device, new: Path) -> None:
         need("strace")
         assert under_strace(alpha, "linkat", "folder", new, fault="error=ENOSPC:when=3+") == 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,14 @@ from otpkeep_protocol.errors import OtpkeepError
 from support_cli import Device, secret_file
 from support_system import (
     SHARED_EXPORTS,
-    bounded,
-    calls_of,
     eventually,
     listed,
     logged,
-    need,
     status,
-    under_strace,
 )
 from support_watch import ENCRYPTED, PASSWORD, PLAIN, AegisFile, Entry, entry_of
 
 WITHIN_S = 20.0
-STEPS = ("renameat2", "renameat", "rename", "linkat", "fsync", "fdatasync", "fchmod", "unlinkat", "unlink")
-"""The system calls by which a write-back changes anything that outlives its process."""
-KILLS = 10
-"""At how many of them it is killed, but in a full sweep."""
 
 
 @pytest.fixture
@@ -196,71 +187,3 @@ def _opens(path: Path, device: Device) -> bool:
         return bool(aegis.read(path.read_bytes(), device.passphrase_file.read_text).entries)
     except OtpkeepError:
         return False
-
-
-# killed while it writes
-
-
-class Ordeal:
-    """A device with a two-way file, of which every kill gets a copy in the same place; `wrong` is what it found."""
-
-    def __init__(self, root: Path) -> None:
-        self.place, self.kept, self.log = root / "place", root / "kept", root / "calls.txt"
-        self.device = Device(self.place / "alpha", self.place / "folder")
-        self.device.init()
-        (self.place / "apps").mkdir()
-        self.file = AegisFile(self.place / "apps" / "aegis.json", entries=3)
-        self.device.run("watch", self.file.path, "--two-way").ok()
-        account = next(row["id"] for row in listed(self.device) if row["name"] == "name0")
-        self.edit = ("edit", account, "--note", "from here")
-        shutil.copytree(self.place, self.kept)
-        self.kills = self.written = 0
-        self.wrong: list[object] = []
-
-    def places(self) -> list[tuple[str, int]]:
-        """Return each system call of an undisturbed edit and write-back: its name, and its number among its kind."""
-        return calls_of(self.device, STEPS, self.log, *self.edit)
-
-    def kill(self, call: str, at: int) -> None:
-        shutil.rmtree(self.place)
-        shutil.copytree(self.kept, self.place)
-        if under_strace(self.device, call, *self.edit, fault=f"signal=SIGKILL:when={at}") != -9:
-            return
-        self.kills += 1
-        self.written += self.file.entry(name="name0")["note"] == "from here"
-        # when: the other program goes on before otpkeep has recovered
-        self.file.change(lambda entries: entries[1].update(note="from there"))
-        notes = {row["name"]: row["note"] for row in listed(self.device)}
-        edits = [fields for kind, fields in events(self.device) if kind != "account.add"]
-        # then: its edit is one event; ours is there, or was never acknowledged, and is never undone
-        ours = "from here" if len(edits) == 2 else ""
-        found = [edits, notes, self.file.entry(name="name0")["note"], self.file.entry(name="name1")["note"]]
-        wanted = [
-            [["note"]] * (2 if ours else 1),
-            {"name0": ours, "name1": "from there", "name2": ""},
-            ours,
-            "from there",
-        ]
-        litter = [path.name for path in self.file.path.parent.iterdir() if path != self.file.path]
-        if found != wanted or litter:
-            self.wrong.append((call, at, found, litter))
-
-
-def test_a_write_back_that_was_killed_makes_no_event_and_loses_none(tmp_path: Path) -> None:
-    need("strace")
-    ordeals = [Ordeal(tmp_path / name) for name in "ab"]
-    places = ordeals[0].places()
-    assert {"renameat2", "fdatasync", "fsync"} <= {call for call, _ in places}
-
-    def run(ordeal: Ordeal, mine: list[tuple[str, int]]) -> None:
-        for call, at in mine:
-            ordeal.kill(call, at)
-
-    with ThreadPoolExecutor(2) as threads:
-        chosen = bounded(places, KILLS)
-        for done in [threads.submit(run, ordeal, chosen[n::2]) for n, ordeal in enumerate(ordeals)]:
-            done.result()
-    assert [wrong for ordeal in ordeals for wrong in ordeal.wrong] == []
-    # and: it was killed at nearly each of them, and between writing and recording, too
-    assert sum(ordeal.kills for ordeal in ordeals) > 0.8 * len(chosen)
-    assert sum(ordeal.written for ordeal in ordeals) >= 1

@@ -35,14 +35,15 @@ def status(ctx: click.Context, digest: str | None) -> None:
     "--depth",
     type=click.Choice(_DEPTHS),
     default="content",
-    help="Look at the names, decrypt the content (usual), or rebuild the state from it.",
+    help="Compare names with bytes (needs no key), open everything (usual), or rebuild all of it as a restore drill.",
 )
+@click.option("--repair", is_flag=True, help="Put back what the folder lost or broke, and check it again.")
 @click.pass_context
-def verify(ctx: click.Context, depth: str) -> None:
-    """Check every file in the folder; ends with 4 on a problem."""
+def verify(ctx: click.Context, depth: str, repair: bool) -> None:
+    """Check every file in the folder; ends with 4 on a doubt."""
     screen: Screen = ctx.obj
     with service(keys=depth != "names") as call:
-        found = call("verify", {"depth": depth})
+        found = call("verify", {"depth": depth, "repair": repair})
     screen.answer(found, lambda: verify_text(found))
     if not found["ok"]:
         ctx.exit(INTEGRITY)

@@ -32,6 +32,7 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
                 ("Waiting", _known(folder.get("pending"))),
                 ("Devices", _known(found.get("devices"))),
                 ("Verified", _verified(found.get("verified"))),
+                ("Restore drill", _last_drill(found.get("drill"))),
                 ("Own vault file", plain((found.get("own_vault") or {}).get("path") or "")),
                 ("Daemon", _daemon(daemon)),
                 ("Unlocks", WORDS.get(found.get("unlocks_by") or "", "")),
@@ -44,13 +45,31 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
 
 
 def verify_text(found: Mapping[str, Any]) -> str:
-    """Return whether everything holds, and each file that does not."""
+    """Return what was put back, whether everything holds, and each file that does not."""
     looked = f"{counted(found['files'], 'file')}, {_known(found['events']) or 'no'} events"
+    parts = [repaired_text(found["repaired"])] if "repaired" in found else []
     if found["ok"]:
-        parts = [f"Everything holds: {looked}.", problems_text(found["problems"])]
+        parts += [f"Everything holds: {looked}.", problems_text(found["problems"])]
     else:
-        parts = [problems_text(found["problems"]), f"Looked at {looked}."]
+        parts += [problems_text(found["problems"]), f"Looked at {looked}."]
+    if found.get("drill"):
+        parts.append(_drilled(found["drill"]))
     return "\n".join(part for part in parts if part)
+
+
+def repaired_text(repaired: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was done about each file; what could not be done is told with its problem."""
+    lines = [f"{plain(row['file'])}: {plain(row['message'])}." for row in repaired if row["done"]]
+    left = [row for row in repaired if not row["done"]]
+    lines += [f"{plain(row['file'] or row['device'] or 'The vault')}: {plain(row['message'])}." for row in left]
+    return "\n".join(lines or ["There was nothing to put back."])
+
+
+def _drilled(drill: Mapping[str, Any]) -> str:
+    """Return what the restore drill rebuilt, and in what time."""
+    rebuilt = f"{counted(drill['accounts'], 'account')} from {counted(drill['files'], 'file')}"
+    held = "the same as on this device" if drill["ok"] else "not the same as on this device"
+    return f"Restore drill: rebuilt {rebuilt} in {drill['duration_ms'] / 1000:.1f} s, {held}."
 
 
 def problems_text(problems: Sequence[Mapping[str, Any]]) -> str:
@@ -112,6 +131,15 @@ def _verified(found: object) -> str:
         return ""
     held = "everything held" if found["ok"] else f"problems: {_known(found['problems'])}"
     return f"{plain(found['time'])}, {plain(found['depth'])}, {_known(found['files'])} files: {held}"
+
+
+def _last_drill(found: object) -> str:
+    """Return when the vault was last rebuilt from the folder alone, in what time, and whether it was the same."""
+    if not isinstance(found, Mapping):
+        return "none yet: `otpkeep verify --depth rebuild` makes one"
+    held = "the same as here" if found["ok"] else f"problems: {_known(found['problems'])}"
+    took = f"{found['duration_ms'] / 1000:.1f} s"
+    return f"{plain(found['time'])}, {counted(found['accounts'], 'account')} in {took}: {held}"
 
 
 def _named(device: object) -> str:

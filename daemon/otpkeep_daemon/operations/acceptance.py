@@ -6,7 +6,7 @@ from typing import Any
 
 from otpkeep_daemon import histories
 from otpkeep_daemon.comparison import comparison
-from otpkeep_daemon.engine import HEAL_NOW
+from otpkeep_daemon.healing import AT_ONCE
 from otpkeep_daemon.service import Args, Service
 
 
@@ -19,7 +19,7 @@ def accept_rollback(service: Service, _args: Args) -> dict[str, Any]:
     _look(service)
     with service.store.transaction():
         accepted = histories.accept_all(service.store, service.open)
-        service.store.put(HEAL_NOW, b"yes")
+        service.store.put(AT_ONCE, b"yes")
     published = _look(service)
     missing = len(service.engine.last.missing) if not service.engine.publishing else 0
     backed_up = service.engine.publishing and not service.engine.waiting()
