@@ -71,10 +71,12 @@ class OwnVault:
         return (*export.left_out, *write_db(export.accounts)[1])
 
     def write(self, draft: Draft) -> None:
-        """Replace the file durably, 0600. FileUnwritten if the disk refuses; the next change tries again."""
+        """Replace the file durably, 0600, under the writer lock. FileUnwritten if the disk refuses."""
         data = aegis.write_with_master_key(draft.export.accounts, draft.master_key, draft.slot, self._random).data
+        temporary = f".{self.path.name}.new"
         try:
             with durable.directory(self.path.parent) as folder:
-                durable.replace(folder, self.path.name, data, f".{self.path.name}.{self._random(6).hex()}")
+                durable.discard(folder, temporary)  # of an attempt that was cut off
+                durable.replace(folder, self.path.name, data, temporary)
         except OSError as error:
             raise unwritten(self.path, error) from error
