@@ -43,7 +43,11 @@ fuzz: setup
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 bench: setup
-	for subject in add code fold history arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
+	for subject in add code fold history others arrival watch year; do PYTHONPATH=tests $(BIN)/python -m bench.bench_$$subject || exit 1; done
+
+# Needs some ten minutes and 2 GB of disk; tells where a curve bends that `make bench` ends before.
+bench-million: setup
+	PYTHONPATH=tests $(BIN)/python -m bench.bench_history 1 1000 1000,10000,100000,1000000
 
 vectors: setup
 	$(BIN)/python protocol/vectors/make_vectors.py

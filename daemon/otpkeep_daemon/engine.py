@@ -138,22 +138,23 @@ class Engine:
     def _run(self) -> Outcome:
         folder = self._folder
         listing = folder.look()
-        sizes = {found.name: found.size for found in listing.files}
+        sizes, seen = {found.name: found.size for found in listing.files}, _seen(listing)
         with self._lock:
             if folder is not self._folder:
                 return Outcome()  # the mirror was moved just now, which prompts a look of its own
             self._store.mend()
             self._flush_marks()
             looked = self._store.looked()
-            known = self._check_folder(listing)
-            steps = self._plan(listing, known, looked)
+            known, judged = self._check_folder(listing), _judged(looked)
+            resting = self._reading.retries.resting(looked, self._around.now() // 1000)
+            steps = self._plan(seen, _evicted(listing), known, judged, resting)
             self._own_writes.clear()
         read, stuck = self._take_in(listing, steps, looked, sizes)
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
             known = self._known() if read else known
-            looked = self._store.looked() if steps.read else looked
-        back = self._heal(listing, known, looked, steps.missing, sizes)
+            judged = _judged(self._store.looked()) if steps.read else judged
+        back = self._heal(listing, seen, known, judged, steps.missing)
         with self._lock:
             if stuck is None:
                 stuck = self._speak()
@@ -222,22 +223,24 @@ class Engine:
         there = {found.name for found in listing.files}
         return self._read([v.name for v in looked.values() if v.verdict == "slot" and v.name in there], listing, looked)
 
-    def _plan(self, listing: Listing, known: Mapping[str, Known], looked: Mapping[str, Looked]) -> Plan:
+    def _plan(
+        self,
+        seen: Mapping[str, Seen],
+        evicted: frozenset[str],
+        known: Mapping[str, Known],
+        judged: Mapping[str, Seen],
+        resting: frozenset[str],
+    ) -> Plan:
+        unlocked, publishing = self.replica is not None, self.publishing
         return plan.decide(
-            _seen(listing),
-            known,
-            _judged(looked),
-            evicted=_evicted(listing),
-            unlocked=self.replica is not None,
-            publishing=self.publishing,
-            resting=self._reading.retries.resting(looked, self._around.now() // 1000),
+            seen, known, judged, evicted=evicted, unlocked=unlocked, publishing=publishing, resting=resting
         )
 
     def _check_folder(self, listing: Listing) -> dict[str, Known]:
         """Raise Unreachable unless this is the folder that it was. Return what the store knows."""
         known = self._known()
         last_device = int(self._store.need("folder.device"))
-        there = _seen(listing).keys() | _evicted(listing)
+        there = {found.name for found in listing.files} | _evicted(listing)
         plan.check_folder(there, listing.device, known, last_device)
         if listing.device != last_device:
             self._check_back(listing, known)
@@ -338,20 +341,19 @@ class Engine:
     def _heal(
         self,
         listing: Listing,
+        seen: Mapping[str, Seen],
         known: Mapping[str, Known],
-        looked: Mapping[str, Looked],
+        judged: Mapping[str, Seen],
         missing: Sequence[str],
-        sizes: Mapping[str, int],
     ) -> set[str]:
         """Put back what the folder lost or broke, as far as it is time. Return the names."""
-        seen, judged = _seen(listing), _judged(looked)
         copies = {judged[name].content for name in seen.keys() & judged.keys()}
         missed = [name for name in missing if name not in copies]
         with self._lock:
             due = self._healing.due(seen, known, missed, judged, locked=self.replica is None)
             due = due if self.publishing else []
             self._note_regression(listing, missed, due)
-        for batch in _batches(due, sizes):
+        for batch in _batches(due, {name: known[name].size for name in due if name in known}):
             if self._publish_named(batch):
                 with self._lock:
                     self._healing.put_back(batch)

@@ -5,8 +5,8 @@
   checked, stored and folded (goal: at most three times the floor, see bench_fold, so linear).
 - The most memory that `otpkeep recover` takes with the same folder, Argon2 included (goal: under 150 MB).
 - An edit, saved and in the folder (flat). A look at a folder with nothing new in it (goal: under 20 ms at 640 files).
-- Compaction of the eight newest edits (flat), and the first of a folder as `otpkeep compact --all` does it, snapshot
-  included.
+- Compaction of the eight newest edits (flat), and `otpkeep compact` where all runs of 64 edits have waited for it,
+  snapshot included.
 
 Compared are processor times (see costs); wall times stand beside them. With a file name it draws the curves into it.
 
@@ -20,9 +20,11 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import long_life
+from bench.bench_fold import DEVICES
 from bench.costs import Cost, by_turns, pair, processor, wall
 from bench.drawing import BLUE, BROWN, GREEN, GREY, Curve, document, log_panel, seconds
 from bench.recovering import Recovery, cost_of_program
@@ -30,7 +32,7 @@ from bench.upkeep import Upkeep, first_compaction
 from support_bench import begin, program, show, show_pair, spread, workplace
 
 SIZES = (1_000, 10_000, 100_000)
-MANY = 640
+MANY, WAITED = 640, 64
 FLAT, FLOORS, MOST_LOOK_S, MOST_BYTES = 1.5, 3, 0.02, 150_000_000
 Found = Mapping[int, Sequence[Cost]]
 
@@ -48,11 +50,11 @@ class Place:
     snapshot: str
 
 
-def build(place: Path, edits: int, accounts: int, *, young: int = 0) -> Place:
-    """Make a history, in a folder and in the first device's store."""
+def build(place: Path, edits: int, accounts: int, **shape: int) -> Place:
+    """Make a history, in a folder and in the first device's store; for `shape` see `long_life.files`."""
     path = Path(tempfile.mkdtemp(dir=place))
     life, store = long_life.new_life(), long_life.open_store(path / "store")
-    snapshot = long_life.write(long_life.files(life, edits, accounts, young=young), path / "folder", store)
+    snapshot = long_life.write(long_life.files(life, edits, accounts, **shape), path / "folder", store)
     long_life.furnish(store, life, path / "folder")
     store.close()
     return Place(edits, life, path, snapshot)
@@ -100,7 +102,7 @@ def memory(places: Sequence[Place], words: Sequence[str]) -> Mapping[int, Cost]:
     return found
 
 
-def upkeep(places: Sequence[Place], n: int) -> dict[str, Found]:
+def upkeep(places: Sequence[Place], accounts: int, n: int) -> dict[str, Found]:
     """Measure what a device does every day."""
     devices = {place.edits: Upkeep.open(place.life, place.path) for place in places}
     edit = flat("an edit", by_turns({e: d.edit for e, d in devices.items()}, 20 * n))
@@ -109,14 +111,15 @@ def upkeep(places: Sequence[Place], n: int) -> dict[str, Found]:
     told("a look", look)
     for each in devices.values():
         each.close()
-    whole = by_turns({p.edits: lambda p=p: first_compaction(p.life, p.path) for p in places}, n, warm=0)
-    told("the first compaction of all", whole)
-    return {"an edit": edit, "a look": look, "compaction of the newest": newest, "the first of all": whole}
+    left = [build(place.path, place.edits, accounts, longest=WAITED) for place in places]
+    whole = by_turns({p.edits: partial(first_compaction, p.life, p.path) for p in left}, n, warm=0)
+    told(f"compaction of all its runs of {WAITED}", whole)
+    return {"an edit": edit, "a look": look, "compaction of the newest": newest, "compaction of all": whole}
 
 
 def many_files(place: Path, accounts: int, n: int) -> None:
     """Measure a look at a folder in which the newest edits wait for compaction."""
-    made = build(place, 3 * MANY, accounts, young=MANY // long_life.DEVICES)
+    made = build(place, 3 * MANY, accounts, young=-(-MANY // DEVICES))
     desk = Upkeep.open(made.life, made.path)
     costs = [desk.look() for _ in range(10 * n + 1)][1:]
     number, times = len(list((made.path / "folder").iterdir())), spread([cost.wall for cost in costs])
@@ -151,7 +154,7 @@ def main(n: int, accounts: int, sizes: Sequence[int], svg: Path | None) -> None:
         for made in places:
             sizes_of = [path.stat().st_size for path in (made.path / "folder").iterdir()]
             print(f"     {made.edits:,} edits: {len(sizes_of)} files, {sum(sizes_of):,} bytes", flush=True)
-        found = recovery(places, accounts, n), memory(places, program(place)), upkeep(places, n)
+        found = recovery(places, accounts, n), memory(places, program(place)), upkeep(places, accounts, n)
         many_files(place, accounts, n)
         if svg is not None:
             svg.write_text(drawing(*found), encoding="utf-8")
@@ -161,4 +164,5 @@ if __name__ == "__main__":
     drawn = [Path(word) for word in sys.argv[1:] if word.endswith(".svg")]
     lists = [[int(part) for part in word.split(",")] for word in sys.argv[1:] if "," in word]
     numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
-    main(*[*numbers, *(3, 1_000)[len(numbers) :]], lists[0] if lists else SIZES, drawn[0] if drawn else None)
+    rounds, owned = [*numbers, *(3, 1_000)[len(numbers) :]]
+    main(rounds, owned, lists[0] if lists else SIZES, drawn[0] if drawn else None)

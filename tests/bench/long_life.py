@@ -55,17 +55,18 @@ def new_life() -> Life:
     return Life(ring, writers, keys, [slots.passphrase_slot(ring, PASSPHRASE, AROUND.random(32)) for _ in range(2)])
 
 
-def files(life: Life, number: int, accounts: int, *, young: int = 0) -> Iterator[NewFile]:
+def files(life: Life, number: int, accounts: int, *, young: int = 0, longest: int = LEVELS[0]) -> Iterator[NewFile]:
     """Yield the files of a life of `number` edits: slots, runs as they become full, and the snapshot.
 
-    The `young` newest events of each device are in files of their own, as edits that wait for compaction are.
+    The `young` newest events of each device are in files of their own, as edits that wait for compaction are; no run
+    has more than `longest`, as if compaction had not gone on.
     """
     for data in life.slots:
         yield NewFile(sha256(data), file_name(data), "slot", None, True, data)
     opening = [(writer, draft) for at, writer in enumerate(life.writers) for draft in _opening(life, writer, at)]
     turns = [life.writers[at // TURN % DEVICES] for at in range(number)]
     every = [writer for writer, _ in opening] + turns
-    sizes = {writer.id: run_sizes(every.count(writer), young) for writer in life.writers}
+    sizes = {writer.id: run_sizes(every.count(writer), young, longest) for writer in life.writers}
     state, waiting = State(), {writer.id: list[Made]() for writer in life.writers}
     edits = zip(turns, drafts(number, accounts), strict=True)
     for at, (writer, draft) in enumerate([*opening, *edits], start=1):
@@ -80,10 +81,10 @@ def files(life: Life, number: int, accounts: int, *, young: int = 0) -> Iterator
     yield _snapshot(life, state)
 
 
-def run_sizes(events: int, young: int) -> list[int]:
+def run_sizes(events: int, young: int, longest: int) -> list[int]:
     """Return how many events each run has, the oldest first."""
     sizes, rest = [], max(0, events - young)
-    for size in LEVELS:
+    for size in (level for level in LEVELS if level <= longest):
         sizes += [size] * (rest // size)
         rest %= size
     return [*sizes, *[1] * min(events, young)]

@@ -194,3 +194,30 @@ class TestVersions:
 def test_what_is_no_file_has_no_header(data: bytes) -> None:
     with pytest.raises(Malformed):
         read_header(data)
+
+
+class TestTheStart:
+    """What a file is shows in its first chunk, so that nobody need read a large one to learn it."""
+
+    @pytest.mark.parametrize("size", [0, 100, CHUNK - 4, CHUNK, 3 * CHUNK])
+    def test_the_first_chunk_is_enough(self, size: int) -> None:
+        content = bytes(at % 251 for at in range(size))
+        data = seal(content)
+        start = data[: HEADER_SIZE + CHUNK + TAG + 1]
+        assert sealing.open_start(start, read_header(data), KEY) == content[: CHUNK - 4]
+
+    def test_it_is_as_authentic_as_the_whole(self) -> None:
+        data = bytearray(seal(bytes(2 * CHUNK)))
+        data[HEADER_SIZE + 5] ^= 1
+        with pytest.raises(NotAuthentic):
+            sealing.open_start(bytes(data), read_header(bytes(data)), KEY)
+
+    def test_a_file_cut_after_its_first_chunk_does_not_pass_for_a_short_one(self) -> None:
+        data = seal(bytes(2 * CHUNK))[: HEADER_SIZE + CHUNK + TAG]
+        with pytest.raises(NotAuthentic):
+            sealing.open_start(data, read_header(data), KEY)
+
+    def test_under_another_key_it_does_not_open(self) -> None:
+        data = seal(b"x")
+        with pytest.raises(NotAuthentic):
+            sealing.open_start(data, read_header(data), b"K" * 32)
