@@ -1,19 +1,27 @@
-"""Two real Syncthing nodes on loopback, with everything off that would reach into the world."""
+"""Real Syncthing nodes on loopback, with everything off that would reach into the world."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from support_system import eventually, killed_at_the_end, need
 
 FOLDER = "otpkeep-test"
+KEY = "of-a-test"
+"""What Syncthing's own interface asks of those who use it."""
+ARRIVES_WITHIN_S = 90.0
 OFF = {
     "globalAnnounceEnabled": "false",
     "localAnnounceEnabled": "false",
@@ -34,6 +42,7 @@ class Node:
         self.home, self.folder = home, folder
         self.port, self.gui = _free_port(), _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._processes = ExitStack()
         words = ["syncthing", "generate", f"--home={home}", "--no-default-folder"]
         subprocess.run(words, env=self._env, capture_output=True, check=True, timeout=60)
         self._config = home / "config.xml"
@@ -63,11 +72,12 @@ class Node:
         tree.write(self._config)
 
     def _set_options(self, root: ElementTree.Element) -> None:
-        address = root.find("gui/address")
+        address, key = root.find("gui/address"), root.find("gui/apikey")
         options = root.find("options")
         assert address is not None
         assert options is not None
-        address.text = f"127.0.0.1:{self.gui}"
+        assert key is not None
+        address.text, key.text = f"127.0.0.1:{self.gui}", KEY
         for name, value in {**OFF, "listenAddress": f"tcp://127.0.0.1:{self.port}"}.items():
             for old in options.findall(name):
                 options.remove(old)
@@ -76,24 +86,67 @@ class Node:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the node until the end of the block."""
-        with (self.home / "node.log").open("ab") as log:
-            process = subprocess.Popen(
-                ["syncthing", "serve", f"--home={self.home}", "--no-browser", "--no-restart"],
-                env=self._env,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            with killed_at_the_end(process):
-                eventually(lambda: self._is_up(process), "Syncthing answers", 60.0)
+        with ExitStack() as processes:
+            self._processes = processes
+            self.start()
+            try:
                 yield
-                process.send_signal(signal.SIGTERM)
-                process.wait(60)
+            finally:
+                self.stop()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have a running node stopped during the block."""
+        self.stop()
+        yield
+        self.start()
+
+    def start(self) -> None:
+        """Run the node from now on, inside a block of `running`."""
+        with (self.home / "node.log").open("ab") as log:
+            words = ["syncthing", "serve", f"--home={self.home}", "--no-browser", "--no-restart"]
+            started = subprocess.Popen(words, env=self._env, stdout=log, stderr=log, start_new_session=True)
+        self._process = self._processes.enter_context(killed_at_the_end(started))
+        eventually(lambda: self._is_up(started), "Syncthing answers", ARRIVES_WITHIN_S)
+
+    def stop(self) -> None:
+        """Stop the node as the system would: from now on it learns of nothing, and nobody learns of it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
 
     def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
         assert process.poll() is None, (self.home / "node.log").read_text()[-2000:]
-        with socket.socket() as knock:
-            return knock.connect_ex(("127.0.0.1", self.port)) == 0
+        try:
+            return bool(self._ask("GET", "system/ping"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    # its own interface (docs.syncthing.net/dev/rest.html)
+
+    def ignore(self, *patterns: str) -> None:
+        """Have the node leave files of these patterns alone from now on, by its `.stignore`; none ends that."""
+        self._ask("POST", "db/ignores", {"ignore": patterns}, folder=FOLDER)
+
+    def become(self, kind: str) -> None:
+        """Make the node's folder one of `sendreceive` or `receiveonly`."""
+        self._ask("PATCH", f"config/folders/{FOLDER}", {"type": kind})
+
+    def revert(self) -> None:
+        """Do what the button "Revert Local Changes" does."""
+        self._ask("POST", "db/revert", folder=FOLDER)
+
+    def local_changes(self) -> int:
+        """Return how many files a receive-only node has that the others have not, or have otherwise."""
+        return int(self._ask("GET", "db/status", folder=FOLDER)["receiveOnlyChangedFiles"])
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str) -> Any:
+        url = f"http://127.0.0.1:{self.gui}/rest/{path}?{urllib.parse.urlencode(query)}"
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(url, data, {"X-API-Key": KEY}, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own node
+            said = answer.read()
+        return json.loads(said) if said else None
 
 
 def _free_port() -> int:

@@ -1,96 +1,262 @@
-"""Two real Syncthing nodes on this machine carry the folder between two daemons."""
+"""Three real Syncthing nodes on this machine carry the folder between three daemons, and do what Syncthing does."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support_cli import Device
-from support_syncthing import Node, two_nodes
-from support_system import eventually, listed, ours, picture, uri
+from otpkeep_protocol.naming import NameKind, classify, file_name
+from support_system import flipped, uri
+from support_three_sides import Side, arrives, in_step, three_sides
 
-ARRIVES_WITHIN_S = 60.0
+pytestmark = pytest.mark.xdist_group("syncthing")  # they share three nodes
 
-
-@pytest.fixture
-def nodes(tmp_path: Path) -> list[Node]:
-    return two_nodes(tmp_path)
+IGNORED = "[0-7]*"
+"""About every second file: names begin with a random hex digit."""
 
 
-def test_edits_cross_by_themselves_and_both_devices_end_alike(nodes: list[Node], tmp_path: Path) -> None:
-    here, there = nodes
-    alpha, beta = Device(tmp_path / "alpha", here.folder), Device(tmp_path / "beta", there.folder)
-    # given: a vault on one side, carried to the other, where a device recovers
-    alpha.init()
-    kept, changed, deleted, apart, later = (alpha.add(uri(n))["id"] for n in (1, 2, 3, 21, 22))
-    with ExitStack() as daemons:
-        with here.running(), there.running():
-            _eventually(lambda: _names(here) == _names(there), "the vault is carried")
-            assert beta.recover()["waiting_for"] == []
-            for device in (alpha, beta):
-                daemons.enter_context(device.daemon())
-            # then: every edit of a running pair arrives by itself, whichever side made it
-            added = alpha.add(uri(4))["id"]
-            _eventually(lambda: added in _ids(beta), "an add of alpha arrives")
-            beta.run("edit", changed, "--note", "from beta").ok()
-            _eventually(lambda: _note(alpha, changed) == "from beta", "an edit of beta arrives")
-            alpha.run("rm", deleted).ok()
-            _eventually(lambda: deleted not in _ids(beta), "a delete of alpha arrives")
-            beta.run("rm", apart).ok()
-            _eventually(lambda: apart not in _ids(alpha), "a delete of beta arrives")
-            back = beta.add(uri(5))["id"]
-            _eventually(lambda: back in _ids(alpha), "an add of beta arrives")
-        # when: both go on while one node, and then the other, is stopped
-        _edit_apart(alpha, beta, kept, "one", uri(6))
-        with here.running():
-            _edit_apart(beta, alpha, kept, "two", uri(7))
-            beta.run("rm", later).ok()
-        with there.running():
-            _edit_apart(alpha, beta, kept, "three", uri(8))
-        assert picture(alpha) != picture(beta)
-        # then: once both run again, both devices have all of it
-        with here.running(), there.running():
-            _eventually(lambda: picture(alpha) == picture(beta), "both show the same")
-            assert [row["name"] for row in listed(beta) if "konto" in row["name"]][-3:] == [
-                "konto6",
-                "konto7",
-                "konto8",
-            ]
-            assert not {deleted, apart, later} & _ids(alpha)
-            assert {row["event"] for row in _notes(alpha, kept)} == {row["event"] for row in _notes(beta, kept)}
-            assert len(_notes(alpha, kept)) == 6
-            _eventually(lambda: _names(here) == _names(there), "both folders hold the same files")
-            for device in (alpha, beta):
-                assert device.run("verify", "--depth", "rebuild").ok().json["problems"] == []
-    assert not [path for node in nodes for path in node.folder.rglob("*") if "sync-conflict" in path.name]
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Side]]:
+    """Three devices in step; each test leaves them so."""
+    with three_sides(tmp_path_factory.mktemp("trio")) as sides:
+        yield sides
 
 
-def _edit_apart(first: Device, second: Device, account: str, word: str, line: str) -> None:
-    """Have one device add and both edit, while nothing crosses."""
-    first.add(line)
-    first.run("edit", account, "--note", f"{word} of first").ok()
-    second.run("edit", account, "--note", f"{word} of second").ok()
+_numbers = iter(range(1, 1000))
 
 
-def _eventually(condition: object, what: str) -> None:
-    assert callable(condition)
-    eventually(condition, what, ARRIVES_WITHIN_S)
+def add(side: Side) -> str:
+    """Add an account that no other is like; return its id."""
+    return str(side.device.add(uri(next(_numbers)))["id"])
 
 
-def _names(node: Node) -> set[str]:
-    return {path.name for path in ours(node.folder)}
+def note(side: Side, account: str, text: str) -> None:
+    side.device.run("edit", account, "--note", text).ok()
 
 
-def _ids(device: Device) -> set[str]:
-    return {row["id"] for row in listed(device)}
+def notes(side: Side, account: str) -> int:
+    """Return how many edits of its note an account has seen."""
+    return sum("note" in str(row["changes"]) for row in side.log(account))
 
 
-def _note(device: Device, account: str) -> str:
-    return next((str(row["note"]) for row in listed(device) if row["id"] == account), "")
+def all_in_step(trio: list[Side]) -> None:
+    arrives(lambda: in_step(trio), "all three have the same accounts, log and files")
 
 
-def _notes(device: Device, account: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = device.run("log", account).ok().json
-    return [row for row in rows if "note" in str(row["changes"])]
+def added_file(side: Side) -> Path:
+    """Add an account; return the file that holds the edit, which is the only one that it made."""
+    before = side.made()
+    add(side)
+    (name,) = side.made() - before
+    return side.node.folder / name
+
+
+def test_edits_of_three_devices_cross_by_themselves_and_all_end_alike(trio: list[Side]) -> None:
+    # given: an account of each, which reaches the others
+    made = [add(side) for side in trio]
+    arrives(lambda: all(side.accounts().keys() >= set(made) for side in trio), "each add arrives at all")
+    # when: each deletes, or edits, what another one made, and all edit one account at once
+    note(trio[1], made[0], "by beta")
+    trio[2].device.run("rm", made[1]).ok()
+    for side in trio:
+        note(side, made[2], f"by {side.device.home.name}")
+    # then: all have all of it
+    all_in_step(trio)
+    accounts = trio[0].accounts()
+    assert accounts[made[0]]["note"] == "by beta"
+    assert made[1] not in accounts
+    assert notes(trio[0], made[2]) == 3
+    assert not any(side.conflicts() for side in trio)
+
+
+def test_edits_on_all_sides_of_a_partition_are_all_there_after_it(trio: list[Side]) -> None:
+    alpha, beta, gamma = trio
+    shared, deleted = add(alpha), add(beta)
+    all_in_step(trio)
+    # when: gamma is cut off, and all three edit; then alpha is, so that only beta can tell gamma of alpha's edits
+    with gamma.node.stopped():
+        apart = [add(side) for side in trio]
+        for side in trio:
+            note(side, shared, f"apart, by {side.device.home.name}")
+        alpha.device.run("rm", deleted).ok()
+        note(gamma, deleted, "edited where nobody knew that it was deleted")
+        arrives(lambda: apart[0] in beta.accounts(), "alpha and beta go on without gamma")
+        assert not {*apart[:2]} & gamma.accounts().keys()
+        alpha.node.stop()
+    arrives(lambda: set(apart) <= gamma.accounts().keys(), "alpha's edits come by way of beta")
+    apart += [add(alpha), add(gamma)]
+    alpha.node.start()
+    # then: nothing is lost, and nothing is missing or in doubt
+    all_in_step(trio)
+    accounts = alpha.accounts()
+    assert set(apart) <= accounts.keys()
+    assert notes(alpha, shared) == 3
+    assert notes(alpha, deleted) == 1
+    for side in trio:
+        assert side.device.run("verify", "--depth", "rebuild").ok().json["problems"] == []
+        assert side.folder_status()["waiting_for"] == []
+    assert not any(side.conflicts() for side in trio)
+
+
+def test_conflict_files_of_syncthing_are_read_told_and_never_deleted(trio: list[Side]) -> None:
+    alpha, beta, gamma = trio
+    old, travelling = added_file(alpha), added_file(gamma)
+    all_in_step(trio)
+    # given: while gamma is cut off, other bytes come there under names of alpha's files
+    with gamma.node.stopped():
+        cut, hidden = added_file(alpha), added_file(alpha)
+        os.utime(old)
+        whole = {path.name: path.read_bytes() for path in (old, cut, hidden, travelling)}
+        _spoil(gamma, cut.name, whole[cut.name][:-200], loses=True)
+        _spoil(gamma, hidden.name, whole[hidden.name][:-200], loses=False)
+        _spoil(gamma, old.name, flipped(whole[old.name], 300), loses=False)
+        # and: a file of gamma's is broken elsewhere, which is no conflict: it travels as an edit would
+        _spoil(alpha, travelling.name, flipped(whole[travelling.name], 300), loses=False)
+        before = gamma.stamps()
+        gamma.look()
+        assert gamma.stamps() == before
+    # when: they meet, then: Syncthing has put one version of each aside, and everybody knows all edits
+    arrives(lambda: _put_aside(gamma) == {old.name, cut.name, hidden.name}, "there are conflict files")
+    arrives(lambda: all(_are_whole(side, whole) for side in trio), "who made a file puts it right")
+    all_in_step(trio)
+    # and: the one version that is damaged and stays is told for what it is; the whole ones are no trouble
+    aside = gamma.conflicts()
+    damaged = sorted(name for name, data in aside.items() if data not in whole.values())
+    assert {name[:32] for name in damaged} == {cut.stem}
+    assert {name[:32] for name in aside.keys() - set(damaged)} == {old.stem, hidden.stem}
+    for side in trio:
+        problems = side.device.run("verify").json["problems"]
+        assert [problem["file"] for problem in problems] == damaged
+        assert all("which is whole: nothing is lost" in problem["message"] for problem in problems)
+    # and: no look deletes or writes anything more
+    _nothing_moves(trio)
+    assert all(side.conflicts() == aside for side in trio)
+    # when: a person deletes what verify names, then: no doubt is left, and the whole copies stay
+    for name in damaged:
+        (beta.node.folder / name).unlink()
+    arrives(lambda: not any(set(damaged) & side.names() for side in trio), "it is gone everywhere")
+    for side in trio:
+        assert side.device.run("verify").ok().json["problems"] == []
+        assert side.conflicts().keys() == aside.keys() - set(damaged)
+
+
+def test_what_a_node_ignores_is_waited_for_and_nothing_is_healed_in_circles(trio: list[Side]) -> None:
+    alpha, beta, gamma = trio
+    kept_back = _old_file_of(alpha, gamma)
+    put_backs = [side.put_backs() for side in trio]
+    # given: gamma's node ignores every second file
+    gamma.node.ignore(IGNORED)
+    # when: alpha and gamma each make files that are ignored, and after them one that is not
+    lacking, unheard = _some_ignored(alpha), _some_ignored(gamma)
+    # then: each side that lacks some names whose they are and how many
+    _waits(gamma, "alpha", lacking)
+    for side in (alpha, beta):
+        _waits(side, "gamma", unheard)
+    # and: what vanishes from gamma's folder alone, gamma's device leaves to the others for a day
+    kept_back.unlink()
+    arrives(lambda: gamma.problems("missing"), "gamma notices")
+    _nothing_moves(trio)
+    assert [side.put_backs() for side in trio] == put_backs
+    # when: the node ignores nothing any more, then: all is there, and the gaps are closed
+    gamma.node.ignore()
+    all_in_step(trio)
+    assert kept_back.exists()
+    for side in trio:
+        assert side.folder_status()["waiting_for"] == []
+        assert side.problems("gap") == side.problems("missing") == []
+    assert [side.put_backs() for side in trio] == put_backs
+
+
+def test_a_receive_only_node_keeps_its_edits_and_says_that_nobody_has_seen_them(trio: list[Side]) -> None:
+    alpha, beta, gamma = trio
+    # given: an edit of gamma that the others have seen, and said so by edits of theirs
+    before = add(gamma)
+    arrives(lambda: all(before in side.accounts() for side in (alpha, beta)), "gamma's edit arrives")
+    for side in (alpha, beta):
+        add(side)
+    arrives(lambda: {row["device"] for row in gamma.folder_status()["seen_by"]} == {"alpha", "beta"}, "gamma hears")
+    # when: its folder only receives, and all three edit
+    gamma.node.become("receiveonly")
+    files = [added_file(gamma), added_file(gamma)]
+    arrives(lambda: gamma.node.local_changes() == len(files), "Syncthing keeps them to itself")
+    others = [add(alpha), add(beta)]
+    arrives(lambda: set(others) <= gamma.accounts().keys(), "the others' edits arrive")
+    # then: its edits are nowhere else, and status says that nobody has seen them
+    assert not any({path.name for path in files} & side.names() for side in (alpha, beta))
+    assert gamma.folder_status()["seen_by"] == []
+    # when: a person has the node's changes reverted, which deletes the files
+    mine = gamma.accounts()
+    gamma.node.revert()
+    arrives(lambda: gamma.node.local_changes() == 0, "Syncthing deletes them")
+    # then: the daemon publishes them again, and no edit is lost
+    arrives(lambda: all(path.exists() for path in files), "they are there again")
+    assert gamma.accounts() == mine
+    # and: they reach the others once the node sends again
+    gamma.node.become("sendreceive")
+    all_in_step(trio)
+    assert alpha.accounts() == mine
+    add(alpha)
+    arrives(lambda: [row["device"] for row in gamma.folder_status()["seen_by"]] == ["alpha"], "alpha has seen them")
+
+
+def _spoil(side: Side, name: str, data: bytes, *, loses: bool) -> None:
+    """Write other bytes under a name, as one step; of two versions Syncthing keeps the one that changed last."""
+    draft = side.node.folder / f"~syncthing~{name}.tmp"
+    draft.write_bytes(data)
+    when = time.time() + (-3600 if loses else 60)
+    os.utime(draft, (when, when))
+    shutil.move(draft, side.node.folder / name)
+
+
+def _put_aside(side: Side) -> set[str]:
+    return {f"{name[:32]}.otpk" for name in side.conflicts()}
+
+
+def _are_whole(side: Side, whole: dict[str, bytes]) -> bool:
+    there = [name for name in side.names() if classify(name) is NameKind.SEALED_NAME]
+    return whole.keys() <= set(there) and all(file_name((side.node.folder / n).read_bytes()) == n for n in there)
+
+
+def _nothing_moves(trio: list[Side]) -> None:
+    """See that several looks of each device write, and delete, nothing at all."""
+    before = [side.stamps() for side in trio]
+    for side in trio:
+        side.look()
+    assert [side.stamps() for side in trio] == before
+
+
+def _is_ignored(path: Path) -> bool:
+    return path.name[0] in "01234567"
+
+
+def _old_file_of(side: Side, there: Side) -> Path:
+    """Have a device make a file that is going to be ignored; return it as it is in another one's folder."""
+    while not _is_ignored(path := added_file(side)):
+        pass
+    copy = there.node.folder / path.name
+    arrives(lambda: copy.exists() and in_step([side, there]), "it arrives before it is ignored")
+    return copy
+
+
+def _some_ignored(side: Side) -> int:
+    """Have a device make files of which some are ignored, and the last is not; return how many are."""
+    ignored = [_is_ignored(added_file(side))]
+    while not any(ignored) or ignored[-1]:
+        ignored.append(_is_ignored(added_file(side)))
+    return sum(ignored)
+
+
+def _waits(side: Side, device: str, events: int) -> None:
+    """See that a device names whose events it lacks, and how many, in status and to verify."""
+    wanted = [{"device": device, "events": events}]
+    arrives(lambda: side.folder_status()["waiting_for"] == wanted, f"{events} events of {device} are waited for")
+    (told,) = side.problems("gap")
+    assert f"waiting for {events} event" in told
+    assert device in told
+    found = side.device.run("verify").json["problems"]
+    assert [(problem["kind"], problem["device"]) for problem in found] == [("gap", device)]
