@@ -13,7 +13,7 @@ from typing import Any
 
 from otpkeep_daemon.packs import Packs
 from otpkeep_protocol.errors import Refused
-from otpkeep_protocol.events import Event
+from otpkeep_protocol.events import NEEDS_UPDATE, Event
 
 CAUGHT_UP = "caught_up"
 """Set once this device has held everything that it knew of."""
@@ -114,6 +114,16 @@ class Store(Packs):
         query = "SELECT hash, bodied FROM events WHERE writer = ? AND seq BETWEEN ? AND ?"
         held = dict(self._db.execute(query, (events[0].dot.writer, events[0].dot.seq, events[-1].dot.seq)))
         return [event for event in events if event.hash not in held or (_is_bodied(event) and not held[event.hash])]
+
+    def events_that_need_update(self) -> list[tuple[bytes, bytes]]:
+        """Return (event hash, file hash) of the events that an older otpkeep could not understand."""
+        return self._db.execute(f"{_EVENT_AND_FILE} WHERE problem = ?", (NEEDS_UPDATE,)).fetchall()
+
+    def understand(self, events: Iterable[Event]) -> None:
+        """Take in what is known of such events now."""
+        query = "UPDATE events SET lamport = ?, wall = ?, account = ?, problem = ?, bodied = ?, kind = ? WHERE hash = ?"
+        rows = [(*_event_row(event, None)[4:], event.hash) for event in events]
+        self._db.executemany(query, rows)
 
     def drop(self, hashes: Iterable[bytes]) -> None:
         """Forget files that hold no events, such as older beats."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -12,19 +12,22 @@ from otpkeep_protocol.ids import writer_id
 from otpkeep_protocol.wire import Value
 
 _REQUIRED = frozenset({"v", "vault", "writer", "seq", "lamport", "wall", "seen", "kind", "fields", "body"})
-_OPTIONAL = frozenset({"prev", "account", "alive", "weak"})
+_OPTIONAL = frozenset({"prev", "account", "alive", "weak", "critical"})
+FEATURES: frozenset[str] = frozenset()
+"""Critical features that this version understands: none have been invented yet."""
 UNDOABLE = frozenset({"account.add", "account.edit", "account.delete"})
 """Kinds that may be undone, and may undo."""
 
 
 def check_envelope(content: Mapping[str, Any]) -> None:
-    """Check all keys of an envelope whose place in its chain is already known to be readable."""
+    """Check all keys of an envelope whose place in its chain is readable and whose critical features are understood."""
     keys = content.keys()
     _must(keys >= _REQUIRED and keys <= _REQUIRED | _OPTIONAL, "an envelope with missing or unknown keys")
     _must(_is_int(content["lamport"], 1), "a lamport below 1")
     _must(_is_int(content["wall"], 0), "a wall time that is not an integer of milliseconds")
     check_pieces(content["seen"])
     _must(_is_text(content["kind"], 1, 64), "a kind that is not 1 to 64 bytes of text")
+    _must("critical" not in keys or _is_critical(content["critical"]), "critical that is not ascending names")
     _must("account" not in keys or is_bytes(content["account"], 16), "an account id that is not 16 bytes")
     _must("alive" not in keys or type(content["alive"]) is bool, "alive that is neither true nor false")
     _must(content.get("weak", True) is True, "weak that is not true")
@@ -33,8 +36,12 @@ def check_envelope(content: Mapping[str, Any]) -> None:
     _must(is_bytes(content["body"], 32), "a body hash that is not 32 bytes")
 
 
-def is_critical(value: object) -> bool:
-    """Tell whether an envelope's `critical` names features; this version knows none of them."""
+def needs_update(critical: object, understood: Collection[str]) -> bool:
+    """Tell whether an envelope's `critical` names a feature that is not among the `understood`."""
+    return isinstance(critical, list) and _is_critical(critical) and not set(critical) <= set(understood)
+
+
+def _is_critical(value: object) -> bool:
     return bool(value) and _is_ascending(value, _is_field_name)
 
 

@@ -18,8 +18,7 @@ QUARANTINE_S = 14 * 24 * 3600
 
 
 def compact(device: Device, *, fanout: int = 8, quarantine_s: int = QUARANTINE_S, dry_run: bool = False) -> Compacted:
-    compactor = Compactor(device.engine, device.folder, device.replica, quarantine_s)
-    return compactor.run(fanout=fanout, dry_run=dry_run)
+    return device.compact(fanout=fanout, dry_run=dry_run, quarantine_ms=quarantine_s * 1000)
 
 
 def busy(device: Device, edits: int = 40) -> str:
