@@ -8,6 +8,7 @@ on the others until they are updated.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -43,6 +45,17 @@ SPELLINGS = (
     "{0} (conflicted copy 2026-01-02 030405).otpk",
     "{0}.otpk.conflict1",
 )
+
+SWEEP = 20
+"""How many times as many examples a full sweep takes."""
+
+
+def profile(examples: int) -> settings:
+    """Return the settings of a machine that runs so many examples, or many more with OTPKEEP_SWEEP=all."""
+    more = SWEEP if os.environ.get("OTPKEEP_SWEEP") == "all" else 1
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(max_examples=examples * more, stateful_step_count=40, deadline=None, suppress_health_check=slow)
+
 
 which = st.integers(0, DEVICES)
 picks = st.integers(0, 2**32)
@@ -336,7 +349,7 @@ class Convergence(RuleBasedStateMachine):
             return
         states: dict[bool, set[bytes]] = {}
         for device in self.world.devices:
-            facts = [f for f in self.facts.values() if device.understood or not f.event.hash in self.critical]
+            facts = [f for f in self.facts.values() if device.understood or f.event.hash not in self.critical]
             assert self.held(device) == {fact.event.hash for fact in facts}
             assert_state(device.replica.state, facts)
             states.setdefault(bool(device.understood), set()).add(device.state())
