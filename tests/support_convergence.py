@@ -278,6 +278,8 @@ class Convergence(RuleBasedStateMachine):
     def roll_back(self, number: int, then_edit: bool, word: str) -> None:
         """Restore a device to what it was before its last edits, which its folder has."""
         device = self.device(number)
+        if device.run().trouble is not None:  # then its folder would not get them
+            return
         device.close()
         saved = self.world.path / "saved"
         shutil.copytree(device.path, saved)

@@ -7,8 +7,10 @@ itself, and the folder gone. Files also arrive late, in part, twice and out of o
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import invariant, rule
 
 from otpkeep_protocol.errors import Unreachable
 from otpkeep_protocol.ids import sha256
@@ -39,6 +41,16 @@ class HostileFolder(Convergence):
         self.whole: dict[str, bytes] = {}
 
     # helpers
+
+    @invariant()
+    def what_devices_wrote_is_known(self) -> None:
+        for device in self.world.devices if hasattr(self, "world") else []:
+            self.remember(device)
+
+    def recorded(self, device: Device, act: Any) -> Any:
+        result = super().recorded(device, act)
+        self.remember(device)
+        return result
 
     def harmed(self, number: int) -> Device:
         """Return a device that has looked at all that is in its folder; what it published is known."""
