@@ -1,21 +1,31 @@
 """Three devices and a hostile cloud: whatever happens between them, they end alike and nothing is lost.
 
 Real stores, files and engines; each device has a folder of its own, and the machine is the cloud that carries files
-between them: late, in part, twice, out of order, under the names of conflict copies.
+between them: late, in part, twice, out of order, under the names of conflict copies. Devices compact, write and read
+snapshots, are cloned and restored, and not all are of one version: what a newer one wrote with a critical feature waits
+on the others until they are updated.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from otpkeep_daemon.accounts import edit_draft
+from otpkeep_daemon.engine import PASSING
 from otpkeep_daemon.imports import Import
+from otpkeep_daemon.memory import digest_of
+from otpkeep_daemon.store import FOLDED
+from otpkeep_protocol import content
 from otpkeep_protocol.branches import unsettled
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.events import Event
@@ -26,6 +36,8 @@ from support_oracle import Fact, assert_state
 from support_vault import DAY_MS, Device, edit, hotp, new_world, totp
 
 DEVICES = 3
+FEATURE = "merge"
+"""A critical feature that only the last device understands at first."""
 SPELLINGS = (
     "{0} (anna's conflicted copy 2026-01-02).otpk",
     "{0}-LAPTOP.otpk",
@@ -35,6 +47,17 @@ SPELLINGS = (
     "{0} (conflicted copy 2026-01-02 030405).otpk",
     "{0}.otpk.conflict1",
 )
+
+SWEEP = 20
+"""How many times as many examples a full sweep takes."""
+
+
+def profile(examples: int) -> settings:
+    """Return the settings of a machine that runs so many examples, or many more with OTPKEEP_SWEEP=all."""
+    more = SWEEP if os.environ.get("OTPKEEP_SWEEP") == "all" else 1
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(max_examples=examples * more, stateful_step_count=40, deadline=None, suppress_health_check=slow)
+
 
 which = st.integers(0, DEVICES)
 picks = st.integers(0, 2**32)
@@ -50,12 +73,12 @@ class Convergence(RuleBasedStateMachine):
         self.world = self.rooms.enter_context(new_world())
         self.facts: dict[bytes, Fact] = {}
         self.counts: dict[tuple[int, bytes, bytes], int] = {}
-        self.shown: dict[tuple[int, str], int] = {}
-        self.imports = 0
+        self.critical: set[bytes] = set()
         for number in range(DEVICES):
             device = self.world.device(f"device {number}", introduced=False)
             device.clock.ms += (number - 1) * 3_600_000
             self.recorded(device, device.introduce)
+        device.update(frozenset({FEATURE}))
 
     def teardown(self) -> None:
         with getattr(self, "rooms", nullcontext()):
@@ -68,20 +91,26 @@ class Convergence(RuleBasedStateMachine):
 
     def recorded(self, device: Device, act: Any) -> Any:
         """Do `act`, and note each event that it made with exactly what the device held before."""
-        before = device.held()
+        held = self.held(device)
         result = act()
-        made = sorted(
-            (event for event in device.replica.archive.log(newest=False) if event.hash not in before),
-            key=lambda event: event.dot.seq,
-        )
-        held = set(before)
-        for event in made:
+        for event in self.new_events(device):
             assert event.problem is None
-            assert event.hash not in self.facts
+            assert device.store.writers()[event.dot.writer] == device.store.need("device")
             self.facts[event.hash] = Fact(event, frozenset(held))
             held.add(event.hash)
         device.clock.ms += 1000
         return result
+
+    def held(self, device: Device) -> set[bytes]:
+        """Hashes of the events that a device holds: not of those that wait for its update."""
+        waiting = {event for event, _ in device.store.events_that_need_update()}
+        return device.held() - waiting
+
+    def new_events(self, device: Device) -> list[Event]:
+        """Return the events in a store that were never seen before, in the order of their writer."""
+        new = device.held() - self.facts.keys()
+        found = [event for event in device.replica.archive.log(newest=False) if event.hash in new] if new else []
+        return sorted(found, key=lambda event: event.dot.seq)
 
     def living(self, device: Device) -> list[str]:
         return sorted(v.account.hex() for v in device.accounts.views() if not v.deleted)
@@ -152,6 +181,42 @@ class Convergence(RuleBasedStateMachine):
         if made.drafts:
             self.recorded(device, lambda: device.replica.commit(made.drafts, made.secrets))
 
+    # versions and compaction
+
+    @rule(number=which, pick=picks, word=words)
+    def edit_as_only_newer_versions_understand(self, number: int, pick: int, word: str) -> None:
+        device = self.device(number)
+        living = self.living(device)
+        if device.understood and living:
+            draft = edit_draft(bytes.fromhex(living[pick % len(living)]), {"name": word, "note": word})
+            made = self.recorded(device, lambda: device.commit(replace(draft, critical=(FEATURE,))))
+            self.critical.add(made.hash)
+
+    @rule(number=which)
+    def update(self, number: int) -> None:
+        device = self.device(number)
+        device.update(frozenset({FEATURE}))
+        assert device.store.events_that_need_update() == []
+
+    @rule(number=which, fanout=st.sampled_from([2, 8]), days=st.sampled_from([0, 14]))
+    def compact(self, number: int, fanout: int, days: int) -> None:
+        device = self.device(number)
+        if device.run().trouble is None:
+            before = device.state()
+            self.recorded(device, lambda: device.compact(fanout=fanout, quarantine_ms=days * DAY_MS))
+            assert device.state() == before
+
+    @rule(number=which)
+    def write_snapshot(self, number: int) -> None:
+        """Write one long before it would pay."""
+        device = self.device(number)
+        replica, held = device.replica, digest_of(device.store.index())
+        folded = replica.memory.folded
+        if folded is not None and replica.chains.whole and device.store.all_bodied():
+            seen = replica.chains.seen()
+            made = content.make_snapshot(replica.keys.author, replica.keys.keyring.vault, encode(folded), seen)
+            replica.keep("snapshot", made, also=lambda digest: device.store.put(FOLDED, digest + held))
+
     # the cloud
 
     @rule(giver=which, taker=which, seed=picks, share=st.sampled_from([0.3, 0.7, 1.0]))
@@ -182,8 +247,8 @@ class Convergence(RuleBasedStateMachine):
         device = self.device(number)
         device.run()
         device.run()
-        beats = {file.name for file in device.store.files_of("beat")}
-        own = [name for name in device.own_files() if device.folder.has(name) and name not in beats]
+        passing = {file.name for kind in PASSING for file in device.store.files_of(kind)}
+        own = [name for name in device.own_files() if device.folder.has(name) and name not in passing]
         if len(own) > 1:
             lost = own[pick % len(own)]
             data = device.folder.take(lost)
@@ -219,6 +284,8 @@ class Convergence(RuleBasedStateMachine):
     def roll_back(self, number: int, then_edit: bool, word: str) -> None:
         """Restore a device to what it was before its last edits, which its folder has."""
         device = self.device(number)
+        if device.run().trouble is not None:  # then its folder would not get them
+            return
         device.close()
         saved = self.world.path / "saved"
         shutil.copytree(device.path, saved)
@@ -250,21 +317,27 @@ class Convergence(RuleBasedStateMachine):
                     assert count >= self.counts.get((id(device), account, key), 0)
                     self.counts[id(device), account, key] = count
 
-    @rule(first=which, second=which)
-    def states_join_as_their_events_do(self, first: int, second: int) -> None:
-        one, other = self.device(first).replica, self.device(second).replica
-        both = list({event.hash: event for event in [*one.archive.events(), *other.archive.events()]}.values())
-        if Chains(both).forks:  # states are joined only under knowledge of all forks (SPEC §7)
+    @rule(first=which, second=which, third=which)
+    def states_join_as_their_events_do(self, first: int, second: int, third: int) -> None:
+        replicas = [self.device(number).replica for number in (first, second, third)]
+        events = {event.hash: event for one in replicas for event in one.archive.events() if event.held}
+        folded = [one.memory.folded for one in replicas]
+        if Chains(events.values()).forks or None in folded:  # joined only under knowledge of all forks (SPEC §7)
             return
-        forward, backward = copy_of(one.state), copy_of(other.state)
-        forward.join(other.state)
-        backward.join(one.state)
-        assert encode(forward) == encode(backward)
-        assert encode(forward) == encode(fold(both))
+        one, two, three = [copy_of(state) for state in folded if state is not None]
+        expected = encode(fold(events.values()))
+        assert joined(one, two, three) == joined(three, two, one) == joined(two, one, three) == expected
+        assert joined(one, decode(joined(two, three))) == joined(decode(joined(one, two)), three) == expected
+        assert joined(one, one) == encode(one)
 
     def settle(self) -> None:
         if not hasattr(self, "facts"):
             return
+        self.world.sync()
+        self.note_what_passes_wrote()
+        self.assert_versions_agree()
+        for device in self.world.devices:
+            device.update(frozenset({FEATURE}))
         self.world.sync()
         self.note_what_passes_wrote()
         facts = list(self.facts.values())
@@ -289,6 +362,18 @@ class Convergence(RuleBasedStateMachine):
                 assert event.kind in ("writer.open", "account.edit", "account.delete")
                 self.facts[event.hash] = Fact(event, frozenset(e.hash for e in seen_by(event, events)))
 
+    def assert_versions_agree(self) -> None:
+        """Devices of one version hold the same and fold the same, whatever the other one may do besides."""
+        if branches(self.facts.values()):  # what an older version knows of a fork depends on what it understands
+            return
+        states: dict[bool, set[bytes]] = {}
+        for device in self.world.devices:
+            facts = [f for f in self.facts.values() if device.understood or f.event.hash not in self.critical]
+            assert self.held(device) == {fact.event.hash for fact in facts}
+            assert_state(device.replica.state, facts)
+            states.setdefault(bool(device.understood), set()).add(device.state())
+        assert all(len(found) == 1 for found in states.values())
+
     def assert_complete(self, device: Device) -> None:
         for account, subject in device.replica.state.subjects.items():
             if is_account(subject) and subject.registers["live"].dots:
@@ -309,8 +394,17 @@ def seen_by(event: Event, events: Mapping[Dot, Event]) -> Iterator[Event]:
             dot = Dot(dot.writer, dot.seq - 1, (events[dot].prev or b"")[:16])
 
 
-def branches(facts: list[Fact]) -> list[Event]:
+def joined(*states: State) -> bytes:
+    """The join of states, in this order."""
+    base = State()
+    for state in states:
+        base.join(state)
+    return encode(base)
+
+
+def branches(facts: Iterable[Fact]) -> list[Event]:
     """Events of writers that have two events of one seq."""
+    facts = list(facts)
     seqs = [fact.event.dot[:2] for fact in facts]
     split = {place[0] for place in seqs if seqs.count(place) > 1}
     return [fact.event for fact in facts if fact.event.dot.writer in split]

@@ -10,21 +10,25 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from otpkeep_daemon import device as device_secrets
 from otpkeep_daemon.accounts import Accounts, edit_draft
+from otpkeep_daemon.compactor import Compacted, Compactor
 from otpkeep_daemon.engine import Engine, Outcome
 from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.lock import try_lock
 from otpkeep_daemon.memory_folder import MemoryFolder
+from otpkeep_daemon.problems import problems
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import content, sealing, slots, wire
 from otpkeep_protocol.account import Otp
+from otpkeep_protocol.compaction import FANOUT
 from otpkeep_protocol.content import Author
 from otpkeep_protocol.events import Draft, Event, Place, compose
 from otpkeep_protocol.ids import Piece, device_id, sha256, writer_id
@@ -203,6 +207,7 @@ class Device:
         self.path, self.label, self.folder, self.ring, self.clock = path, label, folder, ring, clock
         self.random = Random(f"random {label}")
         self.around = Surroundings(self.random, clock)
+        self.understood: frozenset[str] = frozenset()
         self.open()
 
     def open(self) -> None:
@@ -228,7 +233,8 @@ class Device:
 
     def unlock(self) -> None:
         """Load the replica."""
-        self.replica = Replica(self.store, device_secrets.unlock(self.store, self.ring), self.around)
+        keys = replace(device_secrets.unlock(self.store, self.ring), understood=self.understood)
+        self.replica = Replica(self.store, keys, self.around)
         self.accounts = Accounts(self.replica)
         self.engine.replica = self.replica
 
@@ -245,6 +251,11 @@ class Device:
         """Close and open again."""
         self.close()
         self.open()
+
+    def update(self, understood: frozenset[str]) -> None:
+        """Go on with a version of otpkeep that understands these critical features."""
+        self.understood = understood
+        self.restart()
 
     def introduce(self) -> Event:
         """Announce the device as `init` and `recover` do."""
@@ -269,6 +280,15 @@ class Device:
     def run(self) -> Outcome:
         """Make one pass over the folder."""
         return self.engine.run()
+
+    def compact(self, *, fanout: int = FANOUT, dry_run: bool = False, quarantine_ms: int = 14 * DAY_MS) -> Compacted:
+        """Merge runs, make a snapshot if one is due, and remove from the folder what nobody needs any more."""
+        compactor = Compactor(self.engine, self.folder, self.replica, quarantine_ms // 1000)
+        return compactor.run(fanout=fanout, dry_run=dry_run)
+
+    def problems(self) -> list[dict[str, str]]:
+        """What status says is wrong with the folder and the vault."""
+        return problems(self.store, self.engine, self.accounts, self.clock.ms, labels=True)
 
     def names(self) -> list[str]:
         """Names of the accounts that live here."""
@@ -319,6 +339,8 @@ class World:
         for name in device.folder.names():
             folder.put(name, device.folder.read(name) or b"")
         made = Device(self.path / label, label, folder, self.ring, Clock(device.clock.ms))
+        if device.understood:
+            made.update(device.understood)
         self.devices.append(made)
         return made
 

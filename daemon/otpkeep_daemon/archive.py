@@ -52,7 +52,7 @@ class Archive:
     def beats(self) -> Iterator[Beat]:
         """Yield every beat."""
         for digest, data in self._store.contents(("beat",)):
-            found = content.read(self._open(digest, data), self._keys.keyring)
+            found = self._keys.read(self._open(digest, data))
             assert isinstance(found, Beat)
             yield found
 
@@ -80,6 +80,13 @@ class Archive:
         """Return the events of that seq whose writer begins so."""
         return [self._opened(file)[digest] for digest, file in self._store.find_event(writer_prefix, seq)]
 
+    def understood_now(self) -> list[Event]:
+        """Return the events that needed a newer otpkeep when they came in, and no longer do."""
+        waiting = self._store.events_that_need_update()
+        found = (event for file in {file for _, file in waiting} for event in self._opened(file).values())
+        wanted = {event_hash for event_hash, _ in waiting}
+        return [event for event in found if event.held and event.hash in wanted]
+
     def _open_file(self, digest: bytes) -> Mapping[bytes, Event]:
         opened = self._open(digest, self._store.data(digest))
         return {event.hash: event for event in self._events_in(digest, opened)}
@@ -87,7 +94,7 @@ class Archive:
     def _events_in(self, digest: bytes, opened: bytes) -> list[Event]:
         if digest not in self._troubled:
             return content.reread(opened)
-        found = content.read(opened, self._keys.keyring)
+        found = self._keys.read(opened)
         return [self._keys.checked(event) for event in found.events] if isinstance(found, Run) else []
 
     def _open(self, digest: bytes, data: bytes) -> bytes:

@@ -124,7 +124,7 @@ class Compactor:
         """Return the sealed file of neighbouring runs, once it has proved to be what others will accept."""
         self._engine.progressed()
         made = content.merge(runs)
-        content.read(made, self._replica.keys.keyring)
+        self._replica.keys.read(made)
         return self._replica.keys.seal_merged(made)
 
     def _retired(self) -> list[bytes]:

@@ -6,13 +6,13 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from otpkeep_protocol import keyring, sealing, statements
-from otpkeep_protocol.content import Author
+from otpkeep_protocol import content, keyring, sealing, statements
+from otpkeep_protocol.content import Author, Content
 from otpkeep_protocol.errors import NotAuthentic
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.keyring import Keyring
-from otpkeep_protocol.rules import STATEMENT_KINDS
+from otpkeep_protocol.rules import FEATURES, STATEMENT_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,22 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What an unlocked device has in memory; `keyring` never has the admin seed."""
+    """What an unlocked device has in memory; `keyring` never has the admin seed.
+
+    `understood` are the critical features of events that its version of otpkeep knows.
+    """
 
     keyring: Keyring
     author: Author
     salt_secret: bytes = field(repr=False)
     local_key: bytes = field(repr=False)
+    understood: frozenset[str] = FEATURES
 
-    def seal(self, content: bytes, random: bytes) -> bytes:
-        """Return the file of `content` under the newest epoch; `random` is 32 fresh random bytes."""
+    def seal(self, made: bytes, random: bytes) -> bytes:
+        """Return the file of the content `made` under the newest epoch; `random` is 32 fresh random bytes."""
         ring = self.keyring
         return sealing.seal(
-            content,
+            made,
             vault=ring.vault,
             epoch=ring.newest.id,
             key=ring.newest.key,
@@ -64,6 +68,10 @@ class Keys:
         if epoch is None:
             raise NotAuthentic("a file sealed under keys that this device does not have")
         return epoch.key
+
+    def read(self, opened: bytes) -> Content:
+        """Return what the content of a file says, as `content.read` does."""
+        return content.read(opened, self.keyring, self.understood)
 
     def checked(self, event: Event) -> Event:
         """Return the event, without effect if it carries an admin statement that the admin did not sign."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from otpkeep_daemon.packs import Packs
 from otpkeep_protocol.errors import Refused
-from otpkeep_protocol.events import Event
+from otpkeep_protocol.events import NEEDS_UPDATE, Event
 from otpkeep_protocol.ids import Dot
 
 CAUGHT_UP = "caught_up"
@@ -120,6 +120,16 @@ class Store(Packs):
             return {}
         query = "SELECT hash, bodied FROM events WHERE writer = ? AND seq BETWEEN ? AND ?"
         return dict(self._db.execute(query, (events[0].dot.writer, events[0].dot.seq, events[-1].dot.seq)))
+
+    def events_that_need_update(self) -> list[tuple[bytes, bytes]]:
+        """Return (event hash, file hash) of the events that an older otpkeep could not understand."""
+        return self._db.execute(f"{_EVENT_AND_FILE} WHERE problem = ?", (NEEDS_UPDATE,)).fetchall()
+
+    def understand(self, events: Iterable[Event]) -> None:
+        """Take in what is known of such events now."""
+        query = "UPDATE events SET lamport = ?, wall = ?, account = ?, problem = ?, bodied = ?, kind = ? WHERE hash = ?"
+        rows = [(*_event_row(event, None)[4:], event.hash) for event in events]
+        self._db.executemany(query, rows)
 
     def drop(self, hashes: Iterable[bytes]) -> None:
         """Forget files that hold no events, such as older beats."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from otpkeep_protocol.errors import Malformed, NotAuthentic
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import DeviceId, Piece, VaultId, WriterId, device_id, event_hash, sha256, writer_id
 from otpkeep_protocol.keyring import Keyring, public_key
-from otpkeep_protocol.rules import check_pieces, is_bytes, is_certificate
+from otpkeep_protocol.rules import FEATURES, check_pieces, is_bytes, is_certificate
 from otpkeep_protocol.sealing import CONTENT_LIMIT
 from otpkeep_protocol.state import State
 from otpkeep_protocol.statements import check_certificate, check_signature, sign
@@ -78,6 +79,8 @@ class Snapshot:
 
 
 Content: TypeAlias = Run | Beat | Snapshot
+EventReading: TypeAlias = Callable[[bytes, bytes | None], Event]
+"""Makes the event of an envelope and a body, for one vault and one version of otpkeep."""
 
 
 def make_run(author: Author, vault: VaultId, pairs: Sequence[Pair]) -> bytes:
@@ -129,16 +132,18 @@ def bodied(data: bytes) -> dict[bytes, bool]:
     return {event_hash(envelope): body is not None for envelope, body in wire.unpack(data)["payload"]}
 
 
-def read(data: bytes, keyring: Keyring) -> Content:
+def read(data: bytes, keyring: Keyring, understood: Collection[str] = FEATURES) -> Content:
     """Return content from outside, with every signature, certificate, hash and chain link checked.
 
-    Malformed if it breaks the format; NotAuthentic if nobody whom the admin admitted vouches for it.
+    Malformed if it breaks the format; NotAuthentic if nobody whom the admin admitted vouches for it. `understood` are
+    the critical features of events that this version knows.
     """
     value = wire.decode(data, CONTENT_LIMIT)
     _check_form(value)
     check_certificate(value["certificate"], value["device"], keyring)
     device, writer = device_id(value["device"]), writer_id(value["device"], value["nonce"])
-    content, asserted = _READERS[value["kind"]](device, writer, value["payload"], keyring.vault)
+    reading = partial(events.read, vault=keyring.vault, understood=understood)
+    content, asserted = _READERS[value["kind"]](device, writer, value["payload"], reading)
     message = _message(keyring.vault, value["kind"], asserted)
     check_signature(value["device"], value["signature"], message, f"a {value['kind']}")
     return content
@@ -194,10 +199,10 @@ def _check_form(value: Any) -> None:
         raise Malformed("content without certificate and signature")
 
 
-def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) -> tuple[Run, list[Any]]:
+def _read_run(device: DeviceId, writer: WriterId, payload: Any, reading: EventReading) -> tuple[Run, list[Any]]:
     if type(payload) is not list or not payload or not all(_is_pair(pair) for pair in payload):
         raise Malformed("a run that is not an array of events")
-    run = tuple([events.read(envelope, body, vault) for envelope, body in payload])
+    run = tuple([reading(envelope, body) for envelope, body in payload])
     for before, event in pairwise(run):
         follows = event.dot.writer == before.dot.writer and event.dot.seq == before.dot.seq + 1
         if not follows or event.prev != before.hash:
@@ -214,7 +219,7 @@ def _is_pair(pair: Any) -> bool:
     )
 
 
-def _read_beat(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId) -> tuple[Beat, list[Any]]:
+def _read_beat(device: DeviceId, writer: WriterId, payload: Any, _: EventReading) -> tuple[Beat, list[Any]]:
     if type(payload) is not dict or payload.keys() != {"wall", "seen"}:
         raise Malformed("a beat with other keys than it should have")
     wall, seen = payload["wall"], _read_pieces(payload["seen"])
@@ -223,7 +228,7 @@ def _read_beat(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId
     return Beat(device, writer, wall, seen), [writer, wall, payload["seen"]]
 
 
-def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId) -> tuple[Snapshot, list[Any]]:
+def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _: EventReading) -> tuple[Snapshot, list[Any]]:
     if type(payload) is not dict or payload.keys() != {"state", "seen"} or type(payload["state"]) is not bytes:
         raise Malformed("a snapshot with other keys than it should have")
     seen = _read_pieces(payload["seen"])
@@ -237,7 +242,7 @@ def _read_pieces(pieces: Any) -> tuple[Piece, ...]:
     return tuple(Piece(*piece) for piece in pieces)
 
 
-_READERS: Mapping[str, Callable[[DeviceId, WriterId, Any, VaultId], tuple[Content, list[Any]]]] = {
+_READERS: Mapping[str, Callable[[DeviceId, WriterId, Any, EventReading], tuple[Content, list[Any]]]] = {
     "run": _read_run,
     "beat": _read_beat,
     "snapshot": _read_snapshot,

@@ -11,7 +11,7 @@ be wrong with an event, and they are told apart:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, NamedTuple
@@ -19,18 +19,21 @@ from typing import Any, NamedTuple
 from otpkeep_protocol import wire
 from otpkeep_protocol.errors import Malformed
 from otpkeep_protocol.ids import Dot, Piece, VaultId, event_hash, sha256
-from otpkeep_protocol.rules import check_body, check_envelope, is_bytes, is_critical
+from otpkeep_protocol.rules import FEATURES, check_body, check_envelope, is_bytes, needs_update
 
 ENVELOPE_LIMIT = 65_536
 BODY_LIMIT = 1_048_576
 SALT_SIZE = 16
+NEEDS_UPDATE = "it needs a newer otpkeep"
+"""The problem of an event that is not held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What an author wants to record; `values` maps field names to wire values, None meaning unset.
 
-    `seen` is given only for what is written again: what it had seen, instead of all that is held now.
+    `seen` is given only for what is written again: what it had seen, instead of all that is held now. `critical` are
+    the features without which nobody may take the event for what it seems.
     """
 
     kind: str
@@ -40,6 +43,7 @@ class Draft:
     values: Mapping[str, wire.Value] = field(default_factory=dict, repr=False)
     extra: Mapping[str, wire.Value] = field(default_factory=dict, repr=False)
     seen: tuple[Piece, ...] | None = None
+    critical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +103,26 @@ def compose(draft: Draft, place: Place) -> tuple[bytes, bytes, Event]:
         "account": draft.account,
         "alive": draft.alive,
         "weak": True if draft.weak else None,
+        "critical": sorted(draft.critical, key=str.encode) or None,
         "fields": sorted(draft.values, key=str.encode),
         "body": sha256(body),
     }
     envelope = wire.encode({key: value for key, value in content.items() if value is not None})
-    event = read(envelope, body, place.vault)
+    event = read(envelope, body, place.vault, draft.critical)
     if event.problem is not None:
         raise Malformed(f"this edit can't be recorded: {event.problem}", "Nothing was changed.")
     return envelope, body, event
 
 
-def read(envelope: bytes, body: bytes | None, vault: VaultId) -> Event:
+def read(envelope: bytes, body: bytes | None, vault: VaultId, understood: Collection[str] = FEATURES) -> Event:
     """Return the event of bytes from outside. Malformed if not even its place in a chain can be read.
 
-    An envelope that keeps the rules is canonical by them. Only one that breaks them is asked whether it is canonical.
+    One that needs a feature that is not among the `understood` is not held. An envelope that keeps the rules is
+    canonical by them; only one that breaks them is asked whether it is canonical.
     """
     content = wire.parse(envelope, ENVELOPE_LIMIT)
     prev = _check_place(content, vault)
-    if content["v"] != 1 or is_critical(content.get("critical")):
+    if content["v"] != 1 or needs_update(content.get("critical"), understood):
         wire.check(content)
         return _needs_update(content, envelope, prev)
     if body is not None and hashlib.sha256(body).digest() != content.get("body"):
@@ -194,4 +200,4 @@ def _invalid(content: Mapping[str, Any], envelope: bytes, prev: bytes | None, pr
 
 
 def _needs_update(content: Mapping[str, Any], envelope: bytes, prev: bytes | None) -> Event:
-    return _bare(content, envelope, prev)._replace(problem="it needs a newer otpkeep", held=False)
+    return _bare(content, envelope, prev)._replace(problem=NEEDS_UPDATE, held=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -12,13 +12,15 @@ from otpkeep_protocol.ids import writer_id
 from otpkeep_protocol.wire import MAX_INT, Value
 
 _REQUIRED = ("v", "vault", "writer", "seq", "lamport", "wall", "seen", "kind", "fields", "body")
-_OPTIONAL = ("prev", "account", "alive", "weak")
+_OPTIONAL = ("prev", "account", "alive", "weak", "critical")
 _SHAPES = frozenset(
     tuple(sorted((*_REQUIRED, *some), key=lambda key: (len(key), key)))
     for count in range(len(_OPTIONAL) + 1)
     for some in combinations(_OPTIONAL, count)
 )
 """The keys that an envelope may have, each time in canonical order."""
+FEATURES: frozenset[str] = frozenset()
+"""Critical features that this version understands: none have been invented yet."""
 UNDOABLE = frozenset({"account.add", "account.edit", "account.delete"})
 """Kinds that may be undone, and may undo."""
 
@@ -37,6 +39,8 @@ def check_envelope(content: Mapping[str, Any]) -> None:
         raise Malformed("a wall time that is not an integer of milliseconds")
     if type(kind) is not str or not 1 <= len(kind.encode()) <= 64:
         raise Malformed("a kind that is not 1 to 64 bytes of text")
+    if "critical" in content and not _is_critical(content["critical"]):
+        raise Malformed("critical that is not ascending names")
     check_pieces(content["seen"])
     _check_subject(content)
 
@@ -59,8 +63,12 @@ def _check_subject(content: Mapping[str, Any]) -> None:
         raise Malformed("a body hash that is not 32 bytes")
 
 
-def is_critical(value: object) -> bool:
-    """Tell whether an envelope's `critical` names features; this version knows none of them."""
+def needs_update(critical: object, understood: Collection[str]) -> bool:
+    """Tell whether an envelope's `critical` names a feature that is not among the `understood`."""
+    return isinstance(critical, list) and _is_critical(critical) and not set(critical) <= set(understood)
+
+
+def _is_critical(value: object) -> bool:
     return bool(value) and _is_names(value)
 
 

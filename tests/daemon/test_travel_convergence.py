@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
 
-from hypothesis import HealthCheck, note, settings
+from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -22,7 +22,7 @@ from otpkeep_protocol.moments import Moment, as_of_event, as_of_time
 from otpkeep_protocol.state import encode
 from otpkeep_protocol.undone import undoable, undoes, undone
 from otpkeep_protocol.view import views
-from support_convergence import Convergence
+from support_convergence import Convergence, profile
 from support_oracle import assert_state
 from support_travel import assert_seen, commit, log_of, restore, restore_all, sight, undo
 from support_vault import Device, deliver, edit, hotp, new_world, totp
@@ -241,14 +241,7 @@ class WalkingBack(RuleBasedStateMachine):
         self.set_mark()
 
 
-settings.register_profile(
-    "time travel",
-    max_examples=100,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
 TestTimeTravel = TimeTravel.TestCase
-TestTimeTravel.settings = settings.get_profile("time travel")
+TestTimeTravel.settings = profile(100)
 TestWalkingBack = WalkingBack.TestCase
-TestWalkingBack.settings = settings.get_profile("time travel")
+TestWalkingBack.settings = profile(100)
