@@ -23,7 +23,7 @@ def defined_in(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return {name for name in found if name.startswith("test_") or name.startswith("Test")}
+    return {name for name in found if name.startswith(("test_", "Test"))}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
