@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -177,7 +176,7 @@ def use(account: bytes, key: bytes, counter: int) -> Draft:
 
 def without_body(event: Event) -> Event:
     """The event as it is once its body was dropped."""
-    return replace(event, values=None, extra={})
+    return event._replace(values=None, extra={})
 
 
 def seal(made: bytes, label: str = "sealing", ring: Keyring | None = None) -> bytes:

@@ -13,6 +13,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "recover": (
         "otpkeep recover ~/Dropbox/otpkeep",
         "otpkeep recover ~/Dropbox/otpkeep --code-file code.txt",
+        "otpkeep recover ~/Dropbox/otpkeep --digest 57-9f86d081884c7d65",
     ),
     "add": (
         "otpkeep add - < uri.txt                    # otpauth://…, unseen by others",
@@ -45,14 +46,17 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "watch": ("otpkeep watch ~/aegis-export.json --two-way", "otpkeep watch   # lists what is watched"),
     "unwatch": ("otpkeep unwatch ~/aegis-export.json",),
     "review": ("otpkeep review", "otpkeep review 3 --accept"),
-    "status": ("otpkeep status", "otpkeep status --json"),
+    "status": ("otpkeep status", "otpkeep status --json", "otpkeep status --digest 57-9f86d081884c7d65"),
     "doctor": ("otpkeep doctor", "otpkeep doctor --json"),
-    "verify": ("otpkeep verify", "otpkeep verify --depth rebuild"),
+    "verify": ("otpkeep verify", "otpkeep verify --repair", "otpkeep verify --depth rebuild"),
     "backup": ("otpkeep backup now", "otpkeep backup off"),
+    "accept-rollback": ("otpkeep accept-rollback",),
     "compact": ("otpkeep compact --dry-run",),
     "folder": ("otpkeep folder", "otpkeep folder ~/Nextcloud/otpkeep"),
     "devices": ("otpkeep devices",),
     "devices list": ("otpkeep devices list --json",),
+    "devices retire": ("otpkeep devices retire 'old phone'", "otpkeep devices retire 3fa9c1 --undo"),
+    "devices rename": ("otpkeep devices rename laptop 'work laptop'",),
     "config": (
         "otpkeep config",
         "otpkeep config look_every_s 30",

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "doctor:doctor",
     "verify": "health:verify",
     "backup": "backups:backup",
+    "accept-rollback": "accepting:accept_rollback",
     "compact": "compacting:compact",
     "folder": "folders:folder",
     "devices": "devices:devices",

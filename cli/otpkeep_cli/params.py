@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FILE = click.Path(allow_dash=True, path_type=str)
 
 
+_EVENT = r"[0-9a-fA-F]{4,32}\.[0-9]{1,16}(\.[0-9a-fA-F]{4,32})?"
+
 Suggest = Callable[[click.Context, click.Parameter, str], list[Any]]
 
 
@@ -62,7 +64,18 @@ def time(typed: str) -> Moment:
 
 def moment(typed: str) -> Moment | str:
     """Return the name of an event such as 9f86d0.17, or the time that is meant; a usage error if it is neither."""
-    return typed.strip() if re.fullmatch(r"[0-9a-fA-F]{4,32}\.[0-9]{1,16}", typed.strip()) else time(typed)
+    return typed.strip() if re.fullmatch(_EVENT, typed.strip()) else time(typed)
+
+
+def digest(typed: str) -> str:
+    """Return a digest as `status` shows it; a usage error if it is none."""
+    from otpkeep_protocol import digests  # only who compares needs it
+
+    try:
+        digests.read(typed)
+    except Usage as error:
+        raise click.BadParameter(f"{error.message} {error.hint}") from None
+    return typed
 
 
 def as_argument(at: Moment | str | None) -> int | str | None:

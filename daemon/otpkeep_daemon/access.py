@@ -22,7 +22,9 @@ from otpkeep_protocol.errors import Busy, Locked, Malformed, Refused
 TIMEOUT_S = 30.0
 LONG_S = 3600.0
 PING_S = 5.0
-LONG_OPERATIONS = frozenset({"import", "verify", "backup", "move", "compact", "restore", "watch", "review"})
+LONG_OPERATIONS = frozenset(
+    {"import", "verify", "backup", "move", "compact", "restore", "watch", "review", "accept-rollback"}
+)
 FRESH_S = 5.0
 """How long an open connection is trusted to be still waited for; the daemon may hang up on who is silent."""
 

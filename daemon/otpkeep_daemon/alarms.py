@@ -24,11 +24,24 @@ ANY = "*"
 LASTING_S = 600.0
 """How long a problem must last whose kind is not named below: much mends itself with the next look."""
 
-QUIET = frozenset({"folder-unreachable", "other-vault", "conflict-copy"})
+QUIET = frozenset({"folder-unreachable", "other-vault", "conflict-copy", "retired"})
 """Shown by `status` alone: of a folder that stays away `stale` tells."""
 AT_ONCE = frozenset(
     {
-        *("integrity", "damaged", "rejected", "fork", "event", "verify", "slots", "held", "new-device", "silent"),
+        *(
+            "integrity",
+            "damaged",
+            "rejected",
+            "fork",
+            "event",
+            "verify",
+            "drill",
+            "slots",
+            "held",
+            "new-device",
+            "silent",
+        ),
+        *("rollback", "copied"),
         *("clock", "disk", "job", "config", "watching", "newer", "on-problem"),
         *("store-full", "store-read-only", "store-unwritable", "folder-full", "folder-read-only"),
     }
@@ -38,9 +51,9 @@ PATIENT = frozenset({"stale", "gap", "locked", "watched-missing"})
 NEWS = frozenset({"new-device"})
 """Told once, and not as cleared."""
 WEEKLY = frozenset({"silent"})
-KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent"})
+KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent", "retired"})
 """Of these some, or all, are found only while the keys are here: that they are not found says nothing without them."""
-GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "verify", "not-started"})
+GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "rollback", "verify", "drill", "not-started"})
 """The backup itself is in doubt."""
 
 Key = tuple[str, str]

@@ -10,15 +10,18 @@ from typing import Any
 from otpkeep_daemon import device
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.operations import (
+    acceptance,
     accounts,
     compaction,
     configuration,
+    devices,
     folders,
     history,
     locking,
     transfer,
     travel,
     upkeep,
+    verifying,
     watching,
 )
 from otpkeep_daemon.service import Args, Service
@@ -53,9 +56,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "watch": Operation(watching.watch, needs_key=False, locks_itself=True),
     "unwatch": Operation(watching.unwatch, needs_key=False, locks_itself=True),
     "review": Operation(watching.review, needs_key=False, locks_itself=True),
-    "devices": Operation(upkeep.devices),
-    "verify": Operation(upkeep.verify, needs_key=False, locks_itself=True),
+    "devices": Operation(devices.devices),
+    "retire": Operation(devices.retire),
+    "rename": Operation(devices.rename),
+    "verify": Operation(verifying.verify, needs_key=False, locks_itself=True),
     "backup": Operation(upkeep.backup, needs_key=False),
+    "accept-rollback": Operation(acceptance.accept_rollback),
+    "digest": Operation(acceptance.compare_digest),
     "compact": Operation(compaction.compact),
     "folder": Operation(folders.show, needs_key=False),
     "move": Operation(folders.move, locks_itself=True),

@@ -1,4 +1,4 @@
-"""Compaction of what this device wrote: runs are merged, the state is kept as a snapshot, replaced files go at last.
+"""Compaction of what this device and the retired ones wrote: runs are merged, replaced files go at last.
 
 look at the folder ─▶ merge runs, say so by a pack event ─▶ snapshot ─▶ publish ─▶ remove what nobody needs any more
 """
@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from otpkeep_daemon.duplicates import duplicates
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.folder import Folder
 from otpkeep_daemon.logs import event
 from otpkeep_daemon.memory import digest_of
-from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.report import active_devices
-from otpkeep_daemon.store import FOLDED
+from otpkeep_daemon.packs import Replaced
+from otpkeep_daemon.replica import Replica, covered
+from otpkeep_daemon.report import active_devices, retired_devices
+from otpkeep_daemon.store import FOLDED, Looked
 from otpkeep_protocol import compaction, content
 from otpkeep_protocol.compaction import Leaving, Segment
 from otpkeep_protocol.context import MOST_PIECES
@@ -56,6 +58,7 @@ class Compactor:
         self._folder = folder
         self._replica = replica
         self._store = replica.store
+        self._own = replica.keys.author.device
         self._quarantine_s = quarantine_s
 
     def run(self, *, fanout: int = compaction.FANOUT, dry_run: bool = False, clock_moved: bool = False) -> Compacted:
@@ -71,6 +74,7 @@ class Compactor:
         snapshot = self._snapshot() if not dry_run else self._snapshot_due()
         if not dry_run:
             self._merge(found)
+            self._drop_duplicates()
             self._engine.publish()
             self._engine.settle()
         there = {found.name for found in self._folder.look().files}
@@ -80,6 +84,7 @@ class Compactor:
         if not dry_run and self._engine.publishing:
             for name in going:
                 self._folder.delete(name)
+            self._drop_snapshots()
         log.info(event("compacted", merged=sum(map(len, groups)), removed=len(going)))
         return Compacted(groups, snapshot, going, waiting, self._count(groups if dry_run else ()))
 
@@ -88,11 +93,14 @@ class Compactor:
     def _groups(self, fanout: int) -> list[tuple[tuple[Segment, ...], list[bytes]]]:
         """Return the runs to merge and what is in them; none while this device does not publish what takes their place.
 
+        They are this device's and, since those will not do it any more, the retired ones'.
+
         A file that holds other events than those that are read from it shares them with another, and is left alone.
         """
         forks = self._replica.chains.forks
-        own = self._store.segments(self._replica.keys.author.device) if self._engine.publishing else []
-        made = compaction.merges([segment for segment in own if segment.writer not in forks], fanout)
+        owners = [self._own, *self._retired()] if self._engine.publishing else []
+        runs_of = [segment for owner in owners for segment in self._store.segments(owner)]
+        made = compaction.merges([segment for segment in runs_of if segment.writer not in forks], fanout)
         groups = [group for group in made if len(group) > PACKED_AND_PACK]
         read = [(group, [self._replica.archive.run(segment.file) for segment in group]) for group in groups]
         return [(group, runs) for group, runs in read if all(map(_is_whole, group, runs))]
@@ -114,12 +122,31 @@ class Compactor:
         self._engine.progressed()
         made = content.merge(runs)
         content.read(made, self._replica.keys.keyring)
-        return self._replica.seal(made)
+        return self._replica.keys.seal_merged(made)
+
+    def _retired(self) -> list[bytes]:
+        """Return the devices whose files any other one cares for, none if this one is retired itself."""
+        return [] if self._replica.retired else retired_devices(self._store, self._replica.state)
+
+    def _drop_duplicates(self) -> None:
+        """Say by a pack event of a retired device's runs that another one has everything in them."""
+        if not self._engine.publishing:
+            return
+        archive = self._replica.archive
+        pairs = [pair for owner in self._retired() for pair in duplicates(self._store, archive, owner)]
+        if not pairs:
+            return
+
+        def let_go() -> None:
+            for old, new in pairs:
+                self._store.move_events(old, new)
+
+        self._replica.commit([Draft("pack", extra={"replaced": [o], "file": n}) for o, n in pairs], also=let_go)
 
     def _count(self, groups: Sequence[tuple[Segment, ...]]) -> int:
-        own = self._replica.keys.author.device
-        current = sum(file.owner == own for file in self._store.files())
-        return current - sum(len(group) - 1 for group in groups) + bool(groups)
+        current = sum(file.owner == self._own for file in self._store.files())
+        mine = [group for group in groups if self._store.writers()[group[0].writer] == self._own]
+        return current - sum(len(group) - 1 for group in mine) + bool(groups)
 
     # snapshots
 
@@ -148,6 +175,17 @@ class Compactor:
         self._replica.keep("snapshot", made, also=lambda digest: self._store.put(FOLDED, digest + held))
         return True
 
+    def _drop_snapshots(self) -> None:
+        """Remove retired devices' snapshots that cover no more than this one's: nobody misses them."""
+        retired, made = set(self._retired()), list(self._replica.archive.snapshots())
+        mine = max((covered(snapshot) for _, snapshot in made if snapshot.device == self._own), default=0)
+        old = [digest for digest, snapshot in made if snapshot.device in retired and covered(snapshot) <= mine]
+        if old:
+            for digest in old:
+                self._folder.delete(hash_name(digest))
+            with self._store.transaction():
+                self._store.drop(old)
+
     # removing
 
     def leaving(self, there: set[str]) -> tuple[list[str], dict[str, int]]:
@@ -158,7 +196,7 @@ class Compactor:
         devices = active_devices(self._store, self._replica.chains, state, now)
         places = lru_cache(maxsize=None)(self._place)
         unknown = [n for n in there if classify(n) is NameKind.SEALED_NAME and self._store.file_named(n) is None]
-        for old in self._store.replaced_among(sorted(unknown), self._replica.keys.author.device):
+        for old in self._replaced(unknown):
             latest = old.file if self._store.has(old.file) else self._store.latest(old.file)
             place = places(latest) if latest is not None else None
             if place is None:
@@ -170,6 +208,21 @@ class Compactor:
             else:
                 waiting[why] = waiting.get(why, 0) + 1
         return going, waiting
+
+    def _replaced(self, names: Sequence[str]) -> list[Replaced]:
+        """Return which of these files this device may remove: those it replaced itself, or a retired one.
+
+        Of the latter only what was read here and had nothing that the store lacks, or has been broken for as long as a
+        quarantine.
+        """
+        mine, retired = self._store.replaced_among(sorted(names), [self._own]), self._retired()
+        if not retired:
+            return mine
+        before = self._replica.around.now() // 1000 - self._quarantine_s
+        judged = {name: verdict for name, verdict in self._store.looked().items() if name in names}
+        useless = {n for n, v in judged.items() if v.verdict in ("ok", "replaced") or _is_broken(v, before)}
+        left = sorted(useless - {hash_name(old.hash) for old in mine})
+        return mine + self._store.replaced_among(left, retired)
 
     def _place(self, latest: bytes) -> tuple[tuple[bytes, int, int], bool] | None:
         """Return the events of the file that replaces others, and whether it reads back; None if it has none."""
@@ -188,6 +241,10 @@ class Compactor:
 
 def _is_whole(segment: Segment, run: bytes) -> bool:
     return len(content.bodied(run)) == segment.last - segment.first + 1
+
+
+def _is_broken(judged: Looked, before_s: int) -> bool:
+    return judged.verdict in ("pending", "damaged") and judged.since <= before_s
 
 
 def _pack(group: Sequence[Segment], data: bytes) -> Draft:

@@ -13,7 +13,8 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from otpkeep_protocol.errors import Malformed, Refused
 
 DAY_S = 86_400
 YEAR_S = 31_536_000
-FILE_LIMIT = 1_048_576
-"""Bytes. More than anybody writes by hand."""
+FILE_LIMIT = 16_384
+"""Bytes. More than anybody writes by hand; a dotted key of 1 MiB would keep tomllib busy for minutes."""
+LOCATED = 10
+"""Mistakes whose line is looked for, and places where that may be: to find one the text is read again."""
 NOT_TOML = (ValueError, RecursionError)
 """What tomllib raises: its own error is a ValueError, and a number of thousands of digits is another one."""
 
@@ -105,8 +108,9 @@ def mistakes(text: str) -> list[Mistake]:
         values = tomllib.loads(text)
     except NOT_TOML as error:
         return [_not_toml(error)]
-    found = [mistake for key, value in values.items() if (mistake := _mistake(key, value, text))]
-    return sorted(found, key=lambda mistake: mistake.line or 0)
+    found = [mistake for key, value in values.items() if (mistake := _mistake(key, value))]
+    located = [replace(mistake, line=_line_of(mistake.key or "", text)) for mistake in found[:LOCATED]]
+    return [*sorted(located, key=lambda mistake: mistake.line or 0), *found[LOCATED:]]
 
 
 def salvaged(text: str) -> Config:
@@ -130,7 +134,7 @@ def _line_by_line(text: str) -> Mapping[str, Any]:
     if any(mark in text for mark in ('"""', "'''")) or re.search(r"^\s*\[", text, re.MULTILINE):
         return {}
     values: dict[str, Any] = {}
-    for line in text.splitlines():
+    for line in (line for line in text.splitlines() if "=" in line):
         with contextlib.suppress(*NOT_TOML):
             values |= tomllib.loads(line)
     return values
@@ -147,13 +151,13 @@ def suggestion(key: str) -> str:
     return f"Did you mean {close[0]}?" if close else f"The settings are {', '.join(SETTINGS)}."
 
 
-def _mistake(key: str, value: Any, text: str) -> Mistake | None:
+def _mistake(key: str, value: Any) -> Mistake | None:
     setting = SETTINGS.get(key)
     if setting is None:
-        return Mistake(_line_of(key, text), f"there is no setting {key!r}", f"{suggestion(key)}{_removal(key)}", key)
+        return Mistake(None, f"there is no setting {key!r}", f"{suggestion(key)}{_removal(key)}", key)
     if setting.kind.fits(value):
         return None
-    return Mistake(_line_of(key, text), f"{key} must be {setting.kind.allowed}", setting.example, key)
+    return Mistake(None, f"{key} must be {setting.kind.allowed}", setting.example, key)
 
 
 def _removal(key: str) -> str:
@@ -176,8 +180,8 @@ def _line_of(key: str, text: str) -> int:
     """Return the number of the line that first writes a top-level key or table; 1 if it is spelt oddly."""
     pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
     lines = text.splitlines(keepends=True)
-    found = (n for n, line in enumerate(lines) if pattern.match(line) and _is_toml("".join(lines[:n])))
-    return next(found, 0) + 1
+    places = islice((n for n, line in enumerate(lines) if pattern.match(line)), LOCATED)
+    return next((n for n in places if _is_toml("".join(lines[:n]))), 0) + 1
 
 
 def _is_toml(text: str) -> bool:

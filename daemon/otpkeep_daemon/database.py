@@ -45,11 +45,9 @@ CREATE TABLE events (
     account BLOB,
     problem TEXT,
     bodied INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    PRIMARY KEY (writer, seq, hash)
-) WITHOUT ROWID;
-CREATE INDEX log_order ON events (lamport, wall, writer, seq);
-CREATE INDEX account_order ON events (account, lamport, wall, writer, seq);
+    kind TEXT NOT NULL
+);
+CREATE UNIQUE INDEX chain_order ON events (writer, seq, hash);
 CREATE INDEX file_events ON events (file);
 CREATE INDEX slot_statements ON events (kind) WHERE kind = 'slot.set';
 CREATE TABLE replaced (
@@ -93,6 +91,8 @@ CREATE TABLE holds (
 ) WITHOUT ROWID;
 CREATE TABLE copies (path BLOB PRIMARY KEY, watched BLOB NOT NULL, content BLOB NOT NULL, base BLOB) WITHOUT ROWID;
 """
+_ORDERS = {"log_order": "events (lamport)", "account_order": "events (account, lamport)"}
+"""The indexes that only a log needs. They may be missing for a while, which makes that slower and no more."""
 
 
 UNREAD = "the store can't be read now; nothing is lost"
@@ -176,6 +176,22 @@ class Database:
             raise
         self._trouble = None
 
+    @contextmanager
+    def ordered_later(self) -> Iterator[None]:
+        """Take in many events into a store that has none: their log order is made at the end, all at once.
+
+        Should that end not come, opening the store makes it.
+        """
+        if self._db.execute("SELECT 1 FROM events LIMIT 1").fetchone() is not None:
+            yield
+            return
+        with self.transaction():
+            for name in _ORDERS:
+                self._db.execute(f"DROP INDEX IF EXISTS {name}")
+        yield
+        with self.transaction():
+            _make_orders(self._db)
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query, for rooms that keep tables of their own."""
         return self._db.execute(query, values).fetchall()
@@ -215,8 +231,14 @@ def _open(path: Path) -> sqlite3.Connection:
                 for statement in _SCHEMA.split(";\n"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            _make_orders(db)
         undo.pop_all()
     return db
+
+
+def _make_orders(db: sqlite3.Connection) -> None:
+    for name, of in _ORDERS.items():
+        db.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {of}")
 
 
 def _make_file(path: Path, message: str) -> None:

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from otpkeep_daemon import logs, newcomers
+from otpkeep_daemon import logs, newcomers, regressions, settling
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder import Folder, Listing, Published
+from otpkeep_daemon.healing import Healing
 from otpkeep_daemon.keys import Surroundings
 from otpkeep_daemon.reading import Reading, read_one
 from otpkeep_daemon.replica import Replica
@@ -21,7 +22,7 @@ from otpkeep_daemon.store import Looked, Store, StoredFile
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol import plan
 from otpkeep_protocol.context import covers
-from otpkeep_protocol.errors import OtpkeepError, StoreUnwritable, Unreachable
+from otpkeep_protocol.errors import IntegrityProblem, OtpkeepError, StoreUnwritable, Unreachable
 from otpkeep_protocol.ids import Dot, sha256
 from otpkeep_protocol.naming import hidden_name
 from otpkeep_protocol.plan import Known, Plan, Seen
@@ -64,10 +65,11 @@ class Engine:
         self._folder = folder
         self._around = around
         self._lock = lock
-        self._missing: frozenset[str] = frozenset()
+        self._superseded: frozenset[bytes] = frozenset()
         self._unmarked: set[bytes] = set()
         self._own_writes: set[str] = set()
         self._reading = Reading(store, around, lock, lambda: self.replica)
+        self._healing = Healing(store, around)
 
     # settings kept in the store
 
@@ -93,7 +95,7 @@ class Engine:
         A pass that is under way ends in the new one, where what it has planned for the old one does no harm.
         """
         self._folder = folder
-        self._missing = frozenset()
+        self._healing.forget()
         self._unmarked.clear()
         self._own_writes.clear()
         self._reading.retries.clear()
@@ -112,6 +114,13 @@ class Engine:
             self.last = Outcome(missing=self.last.missing, warning=self._folder.unwritable(), foreign=self._foreign())
         except Unreachable as trouble:
             self.last = Outcome(trouble=trouble)
+
+    def listed(self) -> Listing:
+        """Return what the folder holds now. Unreachable unless it is the folder that it was."""
+        listing = self._folder.look()
+        with self._lock:
+            self._check_folder(listing)
+        return listing
 
     def clear_temporaries(self) -> None:
         """Remove unfinished files that a crash of this device left in the folder. Unreachable if it is."""
@@ -136,17 +145,23 @@ class Engine:
             self._store.mend()
             self._flush_marks()
             looked = self._store.looked()
-            steps = self._plan(listing, looked)
+            known = self._check_folder(listing)
+            steps = self._plan(listing, known, looked)
             self._own_writes.clear()
         read, stuck = self._take_in(listing, steps, looked, sizes)
         published = sum(self._publish_named(batch) for batch in _batches(steps.publish, sizes))
         with self._lock:
+            known = self._known() if read else known
+            looked = self._store.looked() if steps.read else looked
+        back = self._heal(listing, known, looked, steps.missing, sizes)
+        with self._lock:
             if stuck is None:
                 stuck = self._speak()
-            published += self._publish_waiting()
+            published += len(back) + self._publish_waiting()
             self._flush_marks()
             warning, foreign = self._folder.unwritable(), self._foreign()
-        return Outcome(read, published, steps.missing, stuck, warning, foreign)
+        missing = [name for name in steps.missing if name in known and not known[name].claimed and name not in back]
+        return Outcome(read, published, tuple(missing), stuck, warning, foreign)
 
     def _take_in(
         self, listing: Listing, steps: Plan, looked: Mapping[str, Looked], sizes: Mapping[str, int]
@@ -168,11 +183,18 @@ class Engine:
             return read, trouble
         return read, None
 
+    def _note_regression(self, listing: Listing, missing: Sequence[str], due: Sequence[str]) -> None:
+        """Note whether the folder has gone back in time, after what is new was read and before anything is put back."""
+        now, names = self._around.now() // 1000, {found.name for found in listing.files} | _evicted(listing)
+        all_read = self.replica is not None or not (missing and regressions.unread(names, self._store))
+        with contextlib.suppress(StoreUnwritable):
+            regressions.note(self._store, missing, names, set(due) & set(missing), now, all_read=all_read)
+
     def _speak(self) -> StoreUnwritable | None:
         """Write what a look gives reason for; return why the store takes nothing, if it does not."""
         try:
             if self.replica is not None:
-                self.replica.write_again()
+                settling.settle(self.replica)
             newcomers.note(self._store, self._around.now())
             self._drop_older()
             if self.beats:
@@ -200,13 +222,12 @@ class Engine:
         there = {found.name for found in listing.files}
         return self._read([v.name for v in looked.values() if v.verdict == "slot" and v.name in there], listing, looked)
 
-    def _plan(self, listing: Listing, looked: Mapping[str, Looked]) -> Plan:
+    def _plan(self, listing: Listing, known: Mapping[str, Known], looked: Mapping[str, Looked]) -> Plan:
         return plan.decide(
             _seen(listing),
-            self._check_folder(listing),
-            {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since, v.content) for v in looked.values()},
+            known,
+            _judged(looked),
             evicted=_evicted(listing),
-            missing_before=self._missing,
             unlocked=self.replica is not None,
             publishing=self.publishing,
             resting=self._reading.retries.resting(looked, self._around.now() // 1000),
@@ -214,11 +235,7 @@ class Engine:
 
     def _check_folder(self, listing: Listing) -> dict[str, Known]:
         """Raise Unreachable unless this is the folder that it was. Return what the store knows."""
-        device = self._store.get("device")
-        known = {
-            f.name: Known(f.size, f.published, f.owner in (None, device), f.kind in PASSING)
-            for f in self._store.files()
-        }
+        known = self._known()
         last_device = int(self._store.need("folder.device"))
         there = _seen(listing).keys() | _evicted(listing)
         plan.check_folder(there, listing.device, known, last_device)
@@ -226,6 +243,24 @@ class Engine:
             self._check_back(listing, known)
         self._folder.trust(listing)
         return known
+
+    def _known(self) -> dict[str, Known]:
+        """Return what the store holds. A retired device leaves its own files to the others, who may pack them."""
+        device, claimed = self._store.get("device"), self._store.claimed()
+        replica = self.replica
+        if replica is not None:
+            self._superseded = frozenset(replica.slot_hashes(superseded=True) - replica.slot_hashes())
+        retired = replica is not None and replica.retired
+        return {
+            f.name: Known(
+                f.size,
+                f.published,
+                own=(f.owner is None and f.hash not in self._superseded) or (f.owner == device and not retired),
+                passing=f.kind in PASSING or f.hash in self._superseded,
+                claimed=f.hash in claimed,
+            )
+            for f in self._store.files()
+        }
 
     def _check_back(self, listing: Listing, known: dict[str, Known]) -> None:
         """Accept another disk number, as removable disks get, once a known file reads back whole."""
@@ -244,7 +279,6 @@ class Engine:
         return stored is not None and data is not None and sha256(data) == stored.hash
 
     def _note(self, listing: Listing, steps: Plan) -> None:
-        self._missing = frozenset(steps.missing)
         now = self._around.now() // 1000
         found = {f.name: f for f in listing.files}
         fine = [Looked(name, found[name].size, found[name].mtime_ns, "ok", now, name) for name in steps.present]
@@ -301,6 +335,45 @@ class Engine:
                 self._publish_one(file)
             return len(files)
 
+    def _heal(
+        self,
+        listing: Listing,
+        known: Mapping[str, Known],
+        looked: Mapping[str, Looked],
+        missing: Sequence[str],
+        sizes: Mapping[str, int],
+    ) -> set[str]:
+        """Put back what the folder lost or broke, as far as it is time. Return the names."""
+        seen, judged = _seen(listing), _judged(looked)
+        copies = {judged[name].content for name in seen.keys() & judged.keys()}
+        missed = [name for name in missing if name not in copies]
+        with self._lock:
+            due = self._healing.due(seen, known, missed, judged, locked=self.replica is None)
+            due = due if self.publishing else []
+            self._note_regression(listing, missed, due)
+        for batch in _batches(due, sizes):
+            if self._publish_named(batch):
+                with self._lock:
+                    self._healing.put_back(batch)
+        with self._lock:
+            if self.publishing:
+                self._healing.end_of_pass(known)
+        return set(due)
+
+    def repair(self, name: str) -> None:
+        """Put a file of the store back at once, whoever made it, over whatever has its name. Errors as the folder's.
+
+        What a pack replaced, and what passes, is nothing to put back: nobody misses it.
+        """
+        self.progressed()
+        with self._lock:
+            file = self._store.file_named(name)
+            if file is None or file.kind in PASSING or self._store.is_replaced(file.hash):
+                return
+            if sha256(self._store.data(file.hash)) != file.hash:
+                raise IntegrityProblem("this device's own copy is damaged, too", "Repair it on another device.")
+            self._publish_one(file)
+
     def _publish_one(self, file: StoredFile) -> None:
         data = self._store.data(file.hash)
         self._own_writes.add(file.name)
@@ -334,7 +407,7 @@ class Engine:
 
     def _beat(self) -> bool:
         replica = self.replica
-        if replica is None or not self.publishing:
+        if replica is None or not self.publishing or replica.retired:
             return False
         author, chains = replica.keys.author.writer, replica.chains
         seen, last_word = chains.last_seen_by(author)
@@ -352,15 +425,21 @@ class Engine:
         own = self._store.get("device")
         for kind in PASSING:
             made = [file for file in self._store.files_of(kind) if file.owner == own]
-            if len(made) > 1 and made[-1].published:
-                for older in made[:-1]:
-                    self._folder.delete(older.name)
+            newest = self.replica.newest([file.hash for file in made]) if len(made) > 1 else None
+            if any(file.hash == newest and file.published for file in made):
+                older = [file for file in made if file.hash != newest]
+                for file in older:
+                    self._folder.delete(file.name)
                 with self._store.transaction():
-                    self._store.drop([older.hash for older in made[:-1]])
+                    self._store.drop([file.hash for file in older])
 
 
 def _seen(listing: Listing) -> dict[str, Seen]:
     return {found.name: Seen(found.size, found.mtime_ns) for found in listing.files}
+
+
+def _judged(looked: Mapping[str, Looked]) -> dict[str, Seen]:
+    return {v.name: Seen(v.size, v.mtime_ns, v.verdict, v.since, v.content) for v in looked.values()}
 
 
 def _evicted(listing: Listing) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +44,11 @@ class Keys:
             random=random,
         )
 
+    def seal_merged(self, content: bytes) -> bytes:
+        """Return the file of merged runs, the same on whatever device it is made (SPEC §8)."""
+        secret = hmac.digest(self.keyring.id_key, b"otpkeep/v1/merged", "sha256")
+        return replace(self, salt_secret=secret).seal(content, bytes(32))
+
     def open(self, data: bytes) -> bytes:
         """Return the content of a sealed file. NotAuthentic, Malformed or UnknownVersion if it does not open."""
         header = sealing.read_header(data)
@@ -57,7 +63,7 @@ class Keys:
             try:
                 statements.check_admin(event.extra["statement"], self.keyring)
             except NotAuthentic as error:
-                return replace(event, problem=error.message)
+                return event._replace(problem=error.message)
         return event
 
     def seal_local(self, account: bytes, secret: bytes, random: bytes) -> bytes:

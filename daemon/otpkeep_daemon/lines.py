@@ -12,6 +12,7 @@ from otpkeep_protocol import history
 from otpkeep_protocol.errors import NotFound
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.history import Entry
+from otpkeep_protocol.ids import Dot, full_event_name
 
 
 class Lines:
@@ -20,6 +21,7 @@ class Lines:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._names: Names = accounts.names()
+        self._forks = accounts.replica.chains.forks
         self._entries: dict[bytes, dict[bytes, Entry]] = {}
 
     def writers_of(self, wanted: str) -> set[bytes]:
@@ -37,7 +39,17 @@ class Lines:
     def row(self, event: Event) -> dict[str, Any]:
         """Return the row of one event."""
         entry = self._entry(event)
-        return rows.log_row(entry, account_of(event, self._accounts.replica), self._names)
+        row = rows.log_row(entry, account_of(event, self._accounts.replica), self._names)
+        for key, dot in {"event": event.dot, "undoes": entry.undoes}.items():
+            if dot is not None and self._is_ambiguous(dot):
+                row[key] = full_event_name(dot)
+        return row
+
+    def _is_ambiguous(self, dot: Dot) -> bool:
+        """Tell whether two held events have the short name of this one."""
+        replica = self._accounts.replica
+        held = replica.store.places_of(dot.writer) if dot.writer in self._forks else set()
+        return sum(seq == dot.seq for seq, _ in held) > 1
 
     def _entry(self, event: Event) -> Entry:
         if event.account is None:

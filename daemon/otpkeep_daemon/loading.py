@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 
+from otpkeep_daemon.collecting import no_search
 from otpkeep_daemon.device import is_slot_of
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.replica import Replica
@@ -11,7 +12,9 @@ from otpkeep_protocol import content
 from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.ids import sha256
 
-BATCH = 64
+BATCH_FILES = 64
+BATCH_BYTES = 4_194_304
+"""So much is taken in at a time, since all of its events are in memory until they are stored."""
 LARGEST = 256
 """Among so many of the largest files a snapshot is looked for."""
 
@@ -30,10 +33,26 @@ def take_in(replica: Replica, files: Collection[bytes], progress: Callable[[int,
     Slots come twice: they are believed only once the statement that names them is there.
     """
     contents = sorted((data for data in files if not replica.store.has(sha256(data))), key=len, reverse=True)
-    for start in range(0, len(contents), BATCH):
-        replica.ingest(contents[start : start + BATCH])
-        progress(min(start + BATCH, len(contents)), len(contents))
+    done = 0
+    with no_search(), replica.store.ordered_later():
+        for batch in _batches(contents):
+            replica.ingest(batch)
+            done += len(batch)
+            progress(done, len(contents))
     replica.ingest([data for data in contents if is_slot_of(data, replica.keys.keyring.vault)])
+
+
+def _batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for data in contents:
+        if batch and (len(batch) == BATCH_FILES or size + len(data) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(data)
+        size += len(data)
+    if batch:
+        yield batch
 
 
 def _is_snapshot(keys: Keys, data: bytes) -> bool:

@@ -17,10 +17,10 @@ from otpkeep_daemon.database import translated
 from otpkeep_daemon.free_space import Measure, disk_problems
 from otpkeep_daemon.jobs import Job
 from otpkeep_daemon.logs import event
-from otpkeep_daemon.operations import upkeep
+from otpkeep_daemon.operations import upkeep, verifying
 from otpkeep_daemon.scheduler import Postponed
 from otpkeep_daemon.service import Service
-from otpkeep_daemon.verified import last_verified
+from otpkeep_daemon.verified import last_drill, last_verified
 from otpkeep_protocol.errors import Locked, OtpkeepError, Unreachable
 
 BEAT_EVERY_S = 3_600.0
@@ -98,16 +98,23 @@ class Maintenance:
     def _verify_every_s(self, config: Config) -> float:
         try:
             with self._service.lock, translated():
-                last = last_verified(self._service.store)
+                last, drill = last_verified(self._service.store), last_drill(self._service.store)
         except OtpkeepError as error:  # the times of all jobs hang on this one, that of the alarms as well
             log.debug(event("verified-unread", reason=error.message))
             return config.verify_every_s
-        return config.verify_every_s if last is None or last["ok"] else min(config.verify_every_s, AGAIN_S)
+        fine = (last is None or last["ok"]) and (drill is None or drill["ok"])
+        return config.verify_every_s if fine else min(config.verify_every_s, AGAIN_S)
 
     def _verify(self) -> None:
-        depth = "names" if self._service.accounts is None else "content"
+        depth = "names" if self._service.accounts is None else "content" if self._drilled_well() else "rebuild"
         with _while_possible("verified"):
-            upkeep.verification(self._service, depth, self._step)
+            verifying.verification(self._service, depth, self._step)
+
+    def _drilled_well(self) -> bool:
+        """Tell whether no restore drill failed: one that did is made again, until one succeeds."""
+        with self._service.lock, translated():
+            last = last_drill(self._service.store)
+        return last is None or bool(last["ok"])
 
     def _step(self) -> None:
         if self._stopping.is_set():

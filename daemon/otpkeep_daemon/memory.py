@@ -8,9 +8,10 @@ A snapshot is a cache and never evidence (SPEC §8): as soon as the events are h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from otpkeep_daemon.archive import Archive
+from otpkeep_daemon.collecting import no_search
 from otpkeep_daemon.store import CAUGHT_UP, FOLDED, Store
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.content import Beat, Snapshot
@@ -38,16 +39,16 @@ class Memory:
         self._archive = archive
         self._device = device
         self._fresh = store.get(CAUGHT_UP) is None
-        self._load()
+        with no_search():
+            self._load()
 
-    def absorb(self, events: Iterable[Event], beats: Iterable[Beat] = (), snapshots: Iterable[Snapshot] = ()) -> None:
+    def absorb(self, events: Sequence[Event], beats: Iterable[Beat] = (), snapshots: Iterable[Snapshot] = ()) -> None:
         """Fold what the store has just committed."""
         anew = False
         for event in events:
             anew |= event.problem is not None and self.chains.holds(event.dot)
             anew |= self.chains.add(event)
-            self._apply(event)
-            self.version += 1
+        self._apply(events)
         for beat in beats:
             self.chains.note_seen(beat.writer, beat.seen, beat.wall)
         if anew:
@@ -67,8 +68,7 @@ class Memory:
             new = events if later is None else [event for event in events if not self.chains.holds(event.dot)]
             for event in new:
                 self.chains.add(event)
-            for event in new:
-                self._folded.apply(event)
+            self._folded.apply_all(new)
         for beat in self._archive.beats():
             self.chains.note_seen(beat.writer, beat.seen, beat.wall)
         if self.chains.forks:
@@ -95,16 +95,17 @@ class Memory:
         self.state = self._folded = decode(base.state)
         return {row[4] for row in index if row[1] > ends.get(row[0], 0)}
 
-    def _apply(self, event: Event) -> None:
-        self._folded.apply(event)
+    def _apply(self, events: Sequence[Event]) -> None:
+        self.version += len(events)
+        self._folded.apply_all(events)
         if self.state is not self._folded:
-            self.state.apply(event)
+            self.state.apply_all(events)
 
     def _refold(self) -> None:
         """Fold all events anew: a fork changed what contexts cover, or a late body took an event's effect away."""
         self._folded = State(self.chains.forks)
-        for event in self._archive.events():
-            self._folded.apply(event)
+        for events in self._archive.batches():
+            self._folded.apply_all(events)
         self._show()
 
     def _stand_on(self, snapshot: Snapshot) -> None:
@@ -138,6 +139,11 @@ class Memory:
     def folded(self) -> State | None:
         """The state of the held events alone, None while a snapshot is shown besides."""
         return None if self._standing else self._folded
+
+    @property
+    def of_events(self) -> State:
+        """The state of the held events alone, also while a snapshot is shown besides."""
+        return self._folded
 
     def _show(self) -> None:
         self.version += 1

@@ -13,3 +13,8 @@ def problem(kind: str, message: str, hint: str, subject: str = "") -> dict[str, 
 def problem_of(trouble: OtpkeepError, subject: str = "") -> dict[str, str]:
     """Return an error as a problem."""
     return problem(trouble.kind, trouble.message, trouble.hint, subject)
+
+
+def counted(number: int, one: str) -> str:
+    """Return a number of things, such as `1 event` and `2 events`."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"

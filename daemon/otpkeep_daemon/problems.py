@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from otpkeep_daemon import histories
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.healing import lost_files
 from otpkeep_daemon.newcomers import newcomers
 from otpkeep_daemon.problem import problem, problem_of
 from otpkeep_daemon.reviewing import REASONS
-from otpkeep_daemon.rows import Names, is_retired, timestamp
+from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
 from otpkeep_daemon.vault_files import copies_beside, stamp_of
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watches import OWN, Watch
 from otpkeep_protocol import plan
 from otpkeep_protocol.errors import StoreUnwritable
+from otpkeep_protocol.healing import REPEATED
 from otpkeep_protocol.ids import event_name
 from otpkeep_protocol.plan import Seen
 from otpkeep_protocol.state import State
+from otpkeep_protocol.view import is_retired
 
 FAR_AHEAD_MS = 24 * 3600 * 1000
 
@@ -32,8 +36,10 @@ def problems(
     if trouble is not None and not isinstance(trouble, StoreUnwritable):
         found.append(problem_of(trouble, "folder"))
     found += _folder_problems(store, engine, now_ms)
+    names = accounts.names() if accounts is not None and labels else Names(State(), store.writers())
+    found += _vanishing(store, names)
+    found += histories.folder_problems(store, names)
     if accounts is not None:
-        names = accounts.names() if labels else Names(State(), store.writers())
         found += _vault_problems(store, accounts, names, now_ms)
     return found
 
@@ -47,10 +53,40 @@ def _folder_problems(store: Store, engine: Engine, now_ms: int) -> list[dict[str
         found += _each(verdict, [v.name for v in looked if v.verdict == verdict], message, hint)
     if engine.last.missing:
         message = f"{len(engine.last.missing)} files that were in the folder are gone; nothing is lost on this device"
-        found.append(problem("missing", message, "This device's files are put back by themselves."))
+        found.append(problem("missing", message, _BY_ITSELF))
     return found
 
 
+_BY_ITSELF = (
+    "They are put back by themselves: this device's at the next look, others' after a day or two, and all after a day "
+    "at the earliest if most are gone. `otpkeep verify` names them."
+)
+
+
+def _vanishing(store: Store, names: Names) -> list[dict[str, str]]:
+    """Return the files that vanish again and again although they are put back."""
+    rows = ((store.file_named(name), row) for name, row in lost_files(store).items() if row.vanished >= REPEATED)
+    found = [(file, row) for file, row in rows if file is not None]
+    if len(found) > MOST_NAMED:
+        message = f"{len(found)} files, {found[0][0].name} among them, vanish from the folder again and again: {_MEANS}"
+        return [problem("vanishing", message, _WHO)]
+    return [
+        problem(
+            "vanishing",
+            f"{file.name} of {names.label(file.owner) if file.owner is not None else 'all devices'} has vanished from "
+            f"the folder {row.vanished} times, or was broken there: {_MEANS}",
+            _WHO,
+            file.name,
+        )
+        for file, row in found
+    ]
+
+
+_MEANS = "something deletes it; nothing is lost on this device, but who recovers from the folder may lack what is in it"
+_WHO = (
+    "Look for what deletes in the folder: rules, quota and trash of the cloud client, another program, a person. "
+    "Or move it: `otpkeep folder DIR`. It is put back all the same, but later each time."
+)
 MOST_NAMED = 5
 """Files of one kind that are named one by one; of more than these their number says enough."""
 
@@ -73,13 +109,7 @@ _VERDICTS: Mapping[str, tuple[str, str]] = {
 
 def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int) -> list[dict[str, str]]:
     chains = accounts.replica.chains
-    found = [
-        problem("gap", f"waiting for {count} events of {names.of_writer(writer)}", _GAP, writer.hex())
-        for writer, count in sorted(chains.missing().items())
-    ]
-    for writer in chains.forks:
-        message = f"two histories were written under one identity of {names.of_writer(writer)}; both are kept"
-        found.append(problem("fork", message, "Was that device restored from a backup, or copied?", writer.hex()))
+    found = histories.vault_problems(store, accounts, names)
     if len(accounts.replica.current_slot_statements()) > 1:
         message = "two devices set a new passphrase at once; all of them open this vault"
         found.append(problem("slots", message, "Recover on one more device with the code and set another."))
@@ -96,9 +126,6 @@ def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int)
     return found
 
 
-_GAP = "Let that device and this one sync."
-
-
 def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:
     """Return the devices that are new, and, with keys, those that nobody has heard of for `silent_s`.
 
@@ -106,6 +133,8 @@ def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent
     """
     state = accounts.replica.state if accounts is not None else None
     found = []
+    if accounts is not None and accounts.replica.retired:
+        found.append(problem("retired", "this device was retired", _RETIRED, store.need("device").hex()))
     for device, when in newcomers(store, now_ms).items():
         if state is None or not is_retired(state, device):
             message = f"the device {device.hex()[:8]} has joined the vault; this one heard of it on {timestamp(when)}"
@@ -117,6 +146,10 @@ def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent
     return found
 
 
+_RETIRED = (
+    "Nothing is lost, and it goes on backing up; nobody waits for it. An edit here makes it active again, and so does "
+    "`otpkeep devices retire DEVICE --undo`."
+)
 _NEW_DEVICE = (
     "`otpkeep devices` shows its name. If it is not yours, somebody knows your passphrase or recovery code: "
     "change what your accounts' secrets protect, from another machine."

@@ -19,6 +19,8 @@ from otpkeep_protocol.sealing import has_magic
 
 UNTOLD = ("ok", "slot", "foreign")
 """Verdicts that leave no line in the log: there may be thousands of others' files."""
+INTACT = ("ok", "pending", "newer")
+"""Verdicts on bytes that may be sound, if their name says so."""
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +56,7 @@ class Reading:
                     since = earlier[name].since if known else now
                     if not known and verdict.kind not in UNTOLD:
                         log.info(logs.event("not-taken-in", file=name, verdict=verdict.kind, reason=verdict.detail))
-                    content = file_name(data) if verdict.kind == "ok" else ""
+                    content = file_name(data) if verdict.kind in INTACT else ""
                     self._store.set_looked(
                         [Looked(name, found[name].size, found[name].mtime_ns, verdict.kind, since, content)]
                     )

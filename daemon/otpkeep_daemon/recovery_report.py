@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
-from otpkeep_daemon.report import devices, digest, waiting_for
+from otpkeep_daemon.report import devices, waiting_for
 from otpkeep_daemon.rows import timestamp
 from otpkeep_daemon.store import Store
+from otpkeep_protocol.digests import digest
 from otpkeep_protocol.view import View
 
 SET_UP_AGAIN = "set up again: its secret never left another device"
@@ -20,7 +21,7 @@ PUSH = "push approval must be enabled anew on this device"
 
 
 def found(store: Store, accounts: Accounts, unreadable: int) -> dict[str, Any]:
-    """Return {vault, devices, accounts, events, waiting_for, unreadable, digest} before this device is one of them.
+    """Return {vault, devices, accounts, events, waiting_for, complete, unreadable, digest} before this device joins.
 
     Each of the devices has {name, events, last_event}; `unreadable` is a number of files.
     """
@@ -30,6 +31,7 @@ def found(store: Store, accounts: Accounts, unreadable: int) -> dict[str, Any]:
         "accounts": len(alive(accounts)),
         "events": store.event_count(),
         "waiting_for": waiting_for(accounts),
+        "complete": not accounts.replica.chains.missing() and not unreadable,
         "unreadable": unreadable,
         "digest": digest(accounts.replica.chains),
     }
@@ -60,6 +62,7 @@ def recovered(store: Store, accounts: Accounts, waiting: Sequence[dict[str, Any]
         "needs_action": [row for shown in living for row in _actions(accounts, shown)],
         "devices": devices(store, accounts),
         "waiting_for": list(waiting),
+        "complete": not waiting,
         "digest": digest(accounts.replica.chains),
     }
 

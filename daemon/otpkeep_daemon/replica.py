@@ -14,12 +14,13 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from otpkeep_daemon import twins
 from otpkeep_daemon.archive import Archive
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.keys import Keys, Surroundings
 from otpkeep_daemon.memory import Memory
 from otpkeep_daemon.store import CAUGHT_UP, SUPERSEDED, NewFile, Store
-from otpkeep_protocol import again, content, sealing, statements, wire
+from otpkeep_protocol import content, sealing, statements, wire
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.compaction import Segment
 from otpkeep_protocol.content import Author, Beat, Pair, Run, Snapshot
@@ -30,7 +31,7 @@ from otpkeep_protocol.ids import Piece, sha256
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.slots import PASSPHRASE, slot_kind
 from otpkeep_protocol.state import State
-from otpkeep_protocol.view import is_account
+from otpkeep_protocol.view import is_retired
 
 RUN_EVENTS = 500
 RUN_BYTES = 4_194_304
@@ -52,6 +53,8 @@ class _Fresh:
     beats: list[Beat] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     packs: bool = False
+    own: list[tuple[bytes, tuple[Piece, ...]]] = field(default_factory=list)
+    """Writer and `seen` of what this device's key has signed, and this store has not made."""
 
 
 class Replica:
@@ -86,6 +89,11 @@ class Replica:
         """A number that grows whenever the state changes."""
         return self.memory.version
 
+    @property
+    def retired(self) -> bool:
+        """Whether a person has retired this very device."""
+        return is_retired(self.state, self.keys.author.device)
+
     # own edits
 
     def commit(
@@ -98,8 +106,11 @@ class Replica:
 
         `also` writes to the store, before them, what must be recorded with them or not at all.
 
-        Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice.
+        Opens a new writer first if the current one was rolled back or copied, since a dot must never be made twice. A
+        retired device on which accounts are edited or used is active again, and says so.
         """
+        if self.retired and any(draft.kind.startswith("account.") for draft in drafts):
+            drafts = [returning(self.keys.author.device), *drafts]
         with self.store.transaction():
             also()
             author, opened = self._author_for(drafts)
@@ -114,11 +125,19 @@ class Replica:
         return made
 
     def replace_runs(self, segments: Sequence[Segment], data: bytes) -> None:
-        """Have a sealed file take the place of runs of this device, inside the transaction that says so by a pack."""
-        device = self.keys.author.device
-        self.store.add(_new_file("run", device, data, published=False, writer=segments[0].writer))
+        """Have a sealed file take the place of runs of a writer, inside the transaction that says so by a pack."""
+        writer = segments[0].writer
+        owner = self.store.writers()[writer]
+        self.store.add(_new_file("run", owner, data, published=False, writer=writer))
         for segment in segments:
             self.store.move_events(segment.file, sha256(data))
+
+    def renew_writer(self) -> None:
+        """Have the next commit open a new writer, unless the current one is not opened yet."""
+        if self.store.head(self.keys.author.writer) is not None:
+            with self.store.transaction():
+                author = self._new_writer()
+            self.keys = replace(self.keys, author=author)
 
     def _author_for(self, drafts: Sequence[Draft]) -> tuple[Author, Sequence[Draft]]:
         author = self.keys.author
@@ -132,8 +151,13 @@ class Replica:
         return author, [opening, *drafts]
 
     def _new_writer(self) -> Author:
-        """Have the next edit open a new writer: somebody else has written as this one, or it was rolled back."""
-        author = replace(self.keys.author, nonce=self.around.random(16))
+        """Have the next edit open a new writer: somebody else has written as this one, or it was rolled back.
+
+        What was held goes into its nonce: a copy with the same random generator would open the same writer.
+        """
+        seen = wire.encode([list(piece) for piece in self.chains.seen()])
+        nonce = sha256(b"otpkeep/v1/nonce", self.around.random(32), self.keys.author.nonce, seen)[:16]
+        author = replace(self.keys.author, nonce=nonce)
         self.store.put("nonce", author.nonce)
         return author
 
@@ -151,7 +175,7 @@ class Replica:
                 seq + number,
                 prev,
                 self.chains.clock + number,
-                self.around.now(),
+                max(0, self.around.now()),
                 self._seen_by(draft, [*others, own] if own is not None else others, author),
                 self.around.random(16),
             )
@@ -164,24 +188,6 @@ class Replica:
     def _seen_by(self, draft: Draft, held: list[Piece], author: Author) -> tuple[Piece, ...]:
         return draft.seen if draft.seen is not None else tuple(within_budget(held, author.writer))
 
-    def write_again(self) -> None:
-        """After a rollback, write again what only claims about lost events cover; once for each of these.
-
-        Called when the folder has been read as far as it can be: the lost events may still be in it.
-        """
-        writer, forks = self.keys.author.writer, self.chains.forks
-        held = self.store.places_of(writer)
-        lost = self.chains.last_known(writer) > max((seq for seq, _ in held), default=0)
-        mark = f"{self.chains.last_known(writer)} {len(forks.get(writer, ()))}".encode()
-        if not held or not (lost or writer in forks) or self.store.get(f"again.{writer.hex()}") == mark:
-            return
-        accounts = [account for account, subject in self.state.subjects.items() if is_account(subject)]
-        found = [d for a in accounts for d in again.drafts(self.archive.log(a, newest=False), writer, held, forks)]
-        if found:
-            self.commit(found)
-        with self.store.transaction():
-            self.store.put(f"again.{writer.hex()}", mark)
-
     def _store_run(self, author: Author, pairs: list[Pair], composed: list[tuple[bytes, bytes, Event]]) -> None:
         envelopes = {envelope for envelope, _ in pairs}
         made = tuple(event for envelope, _, event in composed if envelope in envelopes)
@@ -191,7 +197,7 @@ class Replica:
 
     def beat(self) -> None:
         """Put into the outbox what this device has seen; the store forgets its earlier beats when this one is out."""
-        author, wall = self.keys.author, self.around.now()
+        author, wall = self.keys.author, max(0, self.around.now())
         seen = tuple(within_budget(self.chains.seen(), author.writer))
         self.keep("beat", content.make_beat(author, self.keys.keyring.vault, wall, seen))
         self.memory.absorb([], [Beat(author.device, author.writer, wall, seen)])
@@ -203,6 +209,10 @@ class Replica:
         with self.store.transaction():
             self.store.add(new)
             also(new.hash)
+
+    def newest(self, digests: Sequence[bytes]) -> bytes:
+        """Return which of some beats, or snapshots, says most; a client may bring back older ones at any time."""
+        return max(digests, key=lambda digest: (content.passing_rank(self.archive.run(digest)), digest))
 
     def seal(self, made: bytes) -> bytes:
         """Return the file of some content, under fresh randomness."""
@@ -216,8 +226,11 @@ class Replica:
         author = self.keys.author
         with self.store.transaction():
             verdicts = [self._take_in(data, fresh, published) for data in files]
-            if any(e.dot.writer == author.writer and not self.chains.holds(e.dot) for e in fresh.events):
+            forked = any(e.dot.writer == author.writer and not self.chains.holds(e.dot) for e in fresh.events)
+            if forked:
                 author = self._new_writer()
+            if fresh.own:
+                twins.meet(self.store, fresh.own, author.writer, self.around.now(), forked=forked)
             if fresh.packs:
                 self._settle_packs()
         self.keys = replace(self.keys, author=author)
@@ -264,7 +277,12 @@ class Replica:
         if isinstance(found, Run):
             made = tuple(self.keys.checked(event) for event in found.events)
         new = _new_file(kind, found.device, data, published=published, writer=found.writer, events=made)
-        fresh.events.extend(self.store.add(new))
+        added = self.store.add(new)
+        fresh.events.extend(added)
+        if found.device == self.keys.author.device:
+            fresh.own.extend((event.dot.writer, event.seen) for event in added if not self.chains.holds(event.dot))
+            if isinstance(found, Beat):
+                fresh.own.append((found.writer, found.seen))
         self.archive.note(new)
         self._note_packs(made)
         fresh.packs |= any(event.kind == "pack" for event in made) or self.store.replaces(new.hash)
@@ -274,10 +292,14 @@ class Replica:
             fresh.snapshots.append(found)
 
     def _keep_snapshot(self, digest: bytes, found: Snapshot) -> bool:
-        """Keep only the one of a device's snapshots that covers most. Return whether it is this one."""
-        counts = {h: _covered(made) for h, made in self.archive.snapshots() if made.device == found.device}
+        """Keep only the one of a device's snapshots that covers most. Return whether it is this one.
+
+        Of this device's own, the engine removes the others, from the folder as well.
+        """
+        counts = {h: covered(made) for h, made in self.archive.snapshots() if made.device == found.device}
         best = max(counts, key=lambda h: (counts[h], h))
-        self.store.drop(h for h in counts if h != best)
+        if found.device != self.keys.author.device:
+            self.store.drop(h for h in counts if h != best)
         return digest == best
 
     def _note_packs(self, made: Iterable[Event]) -> None:
@@ -368,6 +390,11 @@ class Replica:
             self.store.set_local(account, sealed)
 
 
+def returning(device: bytes) -> Draft:
+    """Return the draft that makes a retired device active again."""
+    return Draft("device.return", device, values={"retired": None})
+
+
 def _new_file(
     kind: str,
     owner: bytes | None,
@@ -380,7 +407,8 @@ def _new_file(
     return NewFile(sha256(data), file_name(data), kind, owner, published, data, writer, events)
 
 
-def _covered(snapshot: Snapshot) -> int:
+def covered(snapshot: Snapshot) -> int:
+    """Return how many events a snapshot stands for."""
     return sum(piece.last - piece.first + 1 for piece in snapshot.seen)
 
 

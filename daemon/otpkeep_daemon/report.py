@@ -7,29 +7,26 @@ from typing import Any
 
 from otpkeep_daemon.accounts import Accounts
 from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.histories import missing_of
 from otpkeep_daemon.lines import Lines
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.problems import device_problems, problems, watched_problems
-from otpkeep_daemon.rows import Names, is_retired, timestamp
+from otpkeep_daemon.rows import Names, timestamp
 from otpkeep_daemon.store import Store
-from otpkeep_daemon.verified import last_verified, verify_problems
+from otpkeep_daemon.verified import last_drill, last_verified, verify_problems
 from otpkeep_daemon.version import VERSION
 from otpkeep_daemon.watched import Watched
 from otpkeep_daemon.watches import OWN
-from otpkeep_protocol import wire
+from otpkeep_protocol import digests
 from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.context import Context, covers
 from otpkeep_protocol.errors import FolderUnwritable, Unreachable
-from otpkeep_protocol.ids import Dot, sha256
+from otpkeep_protocol.ids import Dot
 from otpkeep_protocol.state import State
+from otpkeep_protocol.view import is_retired
 
 QUIET_MS = 90 * 24 * 3600 * 1000
 """A device not heard of for so long holds up nothing."""
-
-
-def digest(chains: Chains) -> str:
-    """Return 16 hex digits of what is held: two devices that show the same hold the same events."""
-    return sha256(b"otpkeep/v1/digest", wire.encode([list(piece) for piece in chains.seen()])).hex()[:16]
 
 
 class Status:
@@ -64,7 +61,8 @@ class Status:
             "backup": self._engine.publishing,
             "accounts": len(alive) if alive is not None else None,
             "events": store.event_count(),
-            "digest": digest(accounts.replica.chains) if accounts is not None else None,
+            "digest": digests.digest(accounts.replica.chains) if accounts is not None else None,
+            "complete": not accounts.replica.chains.missing() if accounts is not None else None,
             "last_event": Lines(accounts).row(newest) if accounts is not None and newest is not None else None,
             "folder": self._folder(),
             "own_vault": self._own(),
@@ -73,6 +71,7 @@ class Status:
             "watched": watched_rows(self._watched),
             "jobs": jobs,
             "verified": last_verified(store),
+            "drill": last_drill(store),
             "problems": self.problems(now_ms, silent_s),
         }
 
@@ -165,6 +164,12 @@ def active_devices(store: Store, chains: Chains, state: State, now_ms: int) -> d
     }
 
 
+def retired_devices(store: Store, state: State) -> list[bytes]:
+    """Return the other devices that a person has retired, ascending."""
+    own = store.need("device")
+    return [device for device in sorted(set(store.writers().values())) if device != own and is_retired(state, device)]
+
+
 def seen_by(store: Store, accounts: Accounts) -> list[dict[str, str]]:
     """Return the other devices that are known to have seen this device's newest event, and since when."""
     chains, names, own = accounts.replica.chains, accounts.names(), store.need("device")
@@ -183,5 +188,4 @@ def seen_by(store: Store, accounts: Accounts) -> list[dict[str, str]]:
 def waiting_for(accounts: Accounts) -> list[dict[str, Any]]:
     """Return whose events are known to exist and have not arrived, and how many."""
     names = accounts.names()
-    missing = accounts.replica.chains.missing()
-    return [{"device": names.of_writer(writer), "events": count} for writer, count in sorted(missing.items())]
+    return [{"device": names.label(device), "events": count} for device, count in missing_of(accounts).items()]

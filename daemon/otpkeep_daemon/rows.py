@@ -48,13 +48,6 @@ class Names:
         return self.label(device) if device is not None else writer.hex()[:8]
 
 
-def is_retired(state: State, device: bytes) -> bool:
-    """Tell whether a person has retired the device."""
-    subject = state.subjects.get(device)
-    retired = subject.registers.get("retired") if subject is not None else None
-    return retired is not None and bool(retired.dots)
-
-
 def account_row(shown: View, names: Names, *, ready: bool, secret: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return one account as `list` prints it; `secret` is its otp if the person asked to see it."""
     otp = shown.values.get("otp") or {}

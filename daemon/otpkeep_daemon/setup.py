@@ -13,6 +13,7 @@ from typing import Any
 
 from otpkeep_daemon import device
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.comparison import comparison
 from otpkeep_daemon.config_file import create_template
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.formats import aegis_crypto
@@ -94,12 +95,14 @@ def recover(
     early: Callable[[int], None],
     show: Callable[[Mapping[str, Any]], None],
     also: Also = nothing_more,
+    digest: str | None = None,
 ) -> dict[str, Any]:
     """Rebuild a vault from a folder on this new device, by passphrase, or by recovery code and a new passphrase.
 
     `reading` and `loading` are told (files done, files in all). `early` gets the number of accounts as soon as a
     snapshot shows them, before their history is read; `show` gets what the folder holds
     (`recovery_report.found`) before this device becomes one of the vault; `also` is called at the end, as in `init`.
+    A `digest` from elsewhere is compared with that, and the device set up whatever comes out.
     WrongPassphrase leaves nothing behind.
     """
     with open_home(paths, folder, create=False) as home:
@@ -114,6 +117,8 @@ def recover(
             early(len(alive(Accounts(replica))))
         take_in(replica, files.values(), loading)
         there = found(home.store, Accounts(replica), pending)
+        compared = {"comparison": comparison(Accounts(replica), digest)} if digest is not None else {}
+        there |= compared
         show(there)
         drafts = [_device_draft(keys, device)]
         if code is not None:
@@ -125,6 +130,7 @@ def recover(
         return recovered(home.store, Accounts(replica), there["waiting_for"]) | {
             "backed_up": backed_up,
             "replaced_passphrase": replaced and code is None,
+            **compared,
         }
 
 

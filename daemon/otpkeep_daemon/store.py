@@ -7,13 +7,14 @@ index of their events in clear ids and numbers. Opening it takes the writer lock
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from otpkeep_daemon.packs import Packs
 from otpkeep_protocol.errors import Refused
 from otpkeep_protocol.events import Event
+from otpkeep_protocol.ids import Dot
 
 CAUGHT_UP = "caught_up"
 """Set once this device has held everything that it knew of."""
@@ -21,11 +22,8 @@ FOLDED = "snapshot.folded"
 """Hash of the snapshot that this device folded itself, and the digest of the events in it."""
 SUPERSEDED = "slots.superseded"
 """Where the hashes of replaced slots are kept, 32 bytes each, readable without keys."""
-_ADD_EVENT = """
-INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET file = excluded.file, problem = excluded.problem, bodied = 1
-WHERE excluded.bodied AND NOT bodied
-"""
+_ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET_EVENT = "DELETE FROM events WHERE writer = ? AND seq = ? AND hash = ?"
 _EVENT_AND_FILE = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file"
 
 
@@ -45,7 +43,7 @@ class StoredFile:
 class Looked:
     """What a look made of a name in the folder.
 
-    `since` is when (s) that verdict was first given; `content` is the name that its bytes stand for, "" unless ok.
+    `since` is when (s) that verdict was first given; `content` the name that its bytes stand for, or "".
     """
 
     name: str
@@ -103,17 +101,25 @@ class Store(Packs):
             return []
         if new.writer is not None:
             self._db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (new.writer, new.owner))
-        fresh = self.fresh(new.events)
+        held = self._held(new.events)
+        fresh = [event for event in new.events if _is_news(event, held)]
+        if held:
+            again = [(*event.dot[:2], event.hash) for event in fresh if event.hash in held]
+            self._db.executemany(_FORGET_EVENT, again)
         self._db.executemany(_ADD_EVENT, [_event_row(event, cursor.lastrowid) for event in fresh])
         return fresh
 
     def fresh(self, events: Sequence[Event]) -> list[Event]:
         """Return those events of one run that are not held, or held without the body that they have."""
+        held = self._held(events)
+        return [event for event in events if _is_news(event, held)]
+
+    def _held(self, events: Sequence[Event]) -> dict[bytes, bool]:
+        """Return whether the body is known, by hash, of what is held at the places of a run."""
         if not events:
-            return []
+            return {}
         query = "SELECT hash, bodied FROM events WHERE writer = ? AND seq BETWEEN ? AND ?"
-        held = dict(self._db.execute(query, (events[0].dot.writer, events[0].dot.seq, events[-1].dot.seq)))
-        return [event for event in events if event.hash not in held or (_is_bodied(event) and not held[event.hash])]
+        return dict(self._db.execute(query, (events[0].dot.writer, events[0].dot.seq, events[-1].dot.seq)))
 
     def drop(self, hashes: Iterable[bytes]) -> None:
         """Forget files that hold no events, such as older beats."""
@@ -232,6 +238,26 @@ class Store(Packs):
         """Return seq and 16-byte hash of each held event of a writer."""
         return set(self._db.execute("SELECT seq, substr(hash, 1, 16) FROM events WHERE writer = ?", (writer,)))
 
+    def holds(self, writer: bytes, seq: int, digest: bytes) -> bool:
+        """Tell whether the event of that 16-byte hash is held."""
+        query = "SELECT 1 FROM events WHERE writer = ? AND seq = ? AND substr(hash, 1, 16) = ?"
+        return self._db.execute(query, (writer, seq, digest)).fetchone() is not None
+
+    def marks(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield the hash of each held event, and whether its body is here."""
+        for digest, bodied in self._db.execute("SELECT hash, bodied FROM events"):
+            yield digest, bool(bodied)
+
+    def has_body(self, dot: Dot) -> bool:
+        """Tell whether the event at this place is held with its body."""
+        query = "SELECT 1 FROM events WHERE writer = ? AND seq = ? AND substr(hash, 1, 16) = ? AND bodied"
+        return self._db.execute(query, tuple(dot)).fetchone() is not None
+
+    def files_with(self, events: Collection[bytes]) -> list[bytes]:
+        """Return the hashes of the files from which these events are read, oldest first."""
+        query = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file ORDER BY files.id"
+        return list(dict.fromkeys(file for event, file in self._db.execute(query) if event in events))
+
     def event_count(self) -> int:
         """Return how many events are held."""
         count: int = self._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]
@@ -299,6 +325,10 @@ class Store(Packs):
         self._db.execute("DELETE FROM locals WHERE account = ?", (account,))
         if sealed is not None:
             self._db.execute("INSERT INTO locals VALUES (?, ?)", (account, sealed))
+
+
+def _is_news(event: Event, held: Mapping[bytes, bool]) -> bool:
+    return event.hash not in held or (_is_bodied(event) and not held[event.hash])
 
 
 def _is_bodied(event: Event) -> bool:

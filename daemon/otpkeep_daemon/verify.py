@@ -2,212 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
+from otpkeep_daemon import findings
 from otpkeep_daemon.accounts import Accounts
-from otpkeep_daemon.engine import PASSING
-from otpkeep_daemon.folder import Folder, Listing
-from otpkeep_daemon.replica import Replica
-from otpkeep_daemon.rows import Names
+from otpkeep_daemon.drill import STEP, Drill, Drilled
+from otpkeep_daemon.engine import Engine
+from otpkeep_daemon.file_check import FileCheck
+from otpkeep_daemon.findings import Finding, Kept
+from otpkeep_daemon.folder import Folder
+from otpkeep_daemon.folder_content import FolderContent
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_daemon.turns import Turns
-from otpkeep_protocol import content, sealing
-from otpkeep_protocol.chains import Chains
-from otpkeep_protocol.content import Run
-from otpkeep_protocol.errors import Malformed, NotAuthentic, OtpkeepError, Unreachable
-from otpkeep_protocol.events import Event
-from otpkeep_protocol.ids import event_name, sha256
-from otpkeep_protocol.keyring import Keyring
-from otpkeep_protocol.naming import EXTENSION, NameKind, classify, file_name, hidden_name
-from otpkeep_protocol.state import State, encode, fold
-
-STEP = 8
-"""Stored files that are opened in one step, while edits wait."""
+from otpkeep_daemon.whole_check import WholeCheck
+from otpkeep_protocol.ids import sha256
 
 
 class Verification:
-    """One verification. `names` needs no key; `content` opens every file; `rebuild` also folds them all anew.
+    """One verification. `names` needs no key; `content` opens every file; `rebuild` makes a restore drill besides.
 
     It holds the lock for a file or a few at a time, and what needs no store is done without. `step` is called between
-    two steps; it may raise to end the verification.
+    two steps; it may raise to end the verification. `directory` is where a drill may work.
     """
 
     def __init__(
         self,
         store: Store,
+        engine: Engine,
         folder: Folder,
-        accounts: Accounts | None,
-        depth: str,
         lock: Turns,
         *,
+        accounts: Accounts | None,
+        depth: str,
+        directory: Path,
         step: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._engine = engine
         self._folder = folder
         self._accounts = accounts
         self._depth = depth
         self._lock = lock
+        self._directory = directory
         self._step = step
-        self._problems: list[dict[str, Any]] = []
-        self._hashes: set[bytes] = set()
-        self._chains = Chains()
-        self._events: dict[bytes, Event] = {}
+        self._findings: list[Finding] = []
+        self._spoiled: set[str] = set()
+        self.repairable: list[str] = []
+        """Names of the files of the store that could be put back, once it has run."""
 
     def run(self) -> dict[str, Any]:
-        """Return {ok, depth, files, events, problems}. Unreachable if the folder is."""
+        """Return {ok, depth, files, events, problems}, of a rebuild also `drill`. Unreachable if the folder is."""
         with self._lock:
             known = {file.name: file for file in self._store.files()}
-            waiting, numbers = self._store.outbox_events(), self._store.run_numbers()
-        listing = self._folder.look()
-        sound = [name for found in listing.files if (name := self._check(found.name, known.get(found.name)))]
-        self._compare_names(known, listing, sound)
-        if self._depth != "names" and self._accounts is not None:
-            self._check_whole(self._accounts, waiting, numbers)
-        with self._lock:
-            events = len(self._hashes) if self._depth != "names" else self._store.event_count()
-        return {
-            "ok": not self._problems,
-            "depth": self._depth,
-            "files": len(sound),
-            "events": events,
-            "problems": self._problems,
-        }
+        listing = self._engine.listed()
+        whole = self._whole()
+        files = FileCheck(self._store, self._folder, self._lock, known=known, whole=whole, label=self._label)
+        files.look(listing, self._step)
+        self._findings += files.findings
+        self._check_store(known.values(), files.there.keys())
+        self._report_broken(files, whole)
+        if whole is not None:
+            self._findings += WholeCheck(whole, files, self._store, self._lock, self._label, self._step).findings()
+        drilled = self._drill() if self._depth == "rebuild" else None
+        return self._answer(len(files.there), whole, drilled)
 
-    def _compare_names(self, known: dict[str, StoredFile], listing: Listing, sound: list[str]) -> None:
-        """Report what is missing from the folder, or not downloaded, of what the store knows."""
-        evicted = {hidden_name(name) for name in listing.placeholders}
-        there = {*sound, *(found.name for found in listing.files), *evicted}
-        for name, file in known.items():
-            if file.published and file.kind not in PASSING and name not in there:
-                self._report(name, file, "missing", "it was in the folder and is gone", "Let the folder sync.")
-        for name in sorted(evicted & known.keys()):
-            self._report(name, known[name], "not-here", "it is not downloaded to this machine", "Download it.")
-
-    def _check(self, name: str, file: StoredFile | None) -> str | None:
-        """Check one file; return the name that its content stands for if it is sound."""
-        self._step()
-        try:
-            if EXTENSION not in name and not sealing.has_magic(self._folder.head(name) or b""):
-                return None
-            data = self._folder.read(name)
-        except Unreachable:
-            raise
-        except OtpkeepError as error:
-            self._report(name, file, "unreadable", error.message, error.hint)
+    def _whole(self) -> FolderContent | None:
+        if self._depth == "names" or self._accounts is None:
             return None
-        return self._judge(name, file, data) if data is not None else None
+        return FolderContent(self._accounts.replica.keys)
 
-    def _judge(self, name: str, file: StoredFile | None, data: bytes) -> str | None:
-        true_name = file_name(data)
-        if classify(name) is NameKind.SEALED_NAME and true_name != name:
-            self._report(name, file, "damaged", f"its {len(data)} bytes are not those its name stands for", _DAMAGED)
-            return None
-        if self._depth == "names" and self._has(data):
-            return true_name
-        return true_name if self._opens(name, file, data) else None
-
-    def _has(self, data: bytes) -> bool:
-        self._lock.give_way()
+    def _label(self, device: bytes) -> str:
+        """Return what people call a device; without keys nothing but its id is known."""
+        if self._accounts is None:
+            return device.hex()
         with self._lock:
-            return self._store.has(sha256(data))
+            return self._accounts.names().label(device)
 
-    def _opens(self, name: str, file: StoredFile | None, data: bytes) -> bool:
-        try:
-            header = sealing.read_header(data)
-            if header.vault != self._vault():
-                self._report(name, file, "other-vault", "it belongs to another vault", "Keep one vault in a folder.")
-                return False
-            sealing.check_version(header)
-            if not sealing.is_whole(len(data), header.type):
-                raise Malformed("a file cut short")
-            if self._accounts is not None:
-                self._check_content(self._accounts.replica, data, header)
-        except OtpkeepError as error:
-            self._report(name, file, error.kind, error.message, error.hint or _DAMAGED)
-            return False
-        return True
-
-    def _vault(self) -> bytes:
-        with self._lock:
-            return self._store.need("vault")
-
-    def _check_content(self, replica: Replica, data: bytes, header: sealing.Header) -> None:
-        if header.type == sealing.SLOT:
-            with self._lock:
-                named = sha256(data) in replica.slot_hashes(superseded=True)
-            if not named:
-                raise NotAuthentic("a slot that no statement of this vault names, or a damaged copy of one")
-        elif self._depth != "names":
-            self._read(replica.keys.keyring, data, header)
-
-    def _read(self, ring: Keyring, data: bytes, header: sealing.Header) -> None:
-        epoch = ring.epoch(header.epoch)
-        if epoch is None:
-            raise NotAuthentic("it is sealed under keys that this device does not have")
-        found = content.read(sealing.open_sealed(data, header, epoch.key), ring)
-        if isinstance(found, Run):
-            self._take_in(found.events)
-
-    def _take_in(self, events: Iterable[Event]) -> None:
-        """Count events that the folder has; they are kept, with all that they hold, only for a rebuild."""
-        for event in events:
-            self._hashes.add(event.hash)
-            self._chains.add(event)
-            if self._depth == "rebuild":
-                self._events[event.hash] = event
-
-    def _check_whole(self, accounts: Accounts, waiting: set[bytes], numbers: list[int]) -> None:
-        for event in self._held(accounts, numbers):
-            if event.hash not in self._hashes and event.hash not in waiting:
-                name = event_name(event.dot.writer, event.dot.seq)
-                self._report(None, None, "missing", f"event {name} is in no file of the folder", _SYNC)
-        for writer, count in self._chains.missing().items():
-            with self._lock:  # by its id: what is found first goes into an alarm, and so into the log
-                device = Names(State(), self._store.writers()).of_writer(writer)
-            message = f"{count} events of the device {device} are named but not there"
-            self._report(None, None, "gap", message, _SYNC)
-        if self._depth == "rebuild":
-            with self._lock:
-                self._check_rebuild(accounts)
-
-    def _held(self, accounts: Accounts, numbers: list[int]) -> Iterator[Event]:
-        """Yield the events in these files of the store, which proves that those open, too."""
-        for first in range(0, len(numbers), STEP):
+    def _check_store(self, known: Collection[StoredFile], there: Collection[bytes]) -> None:
+        """See that this device's own copies are what they were: from them the folder is repaired."""
+        files = list(known)
+        for first in range(0, len(files), STEP):
             self._step()
             self._lock.give_way()
-            with self._lock:
-                events = [e for batch in accounts.replica.archive.batches(numbers[first : first + STEP]) for e in batch]
-            yield from events
+            for file in files[first : first + STEP]:
+                if not self._is_whole(file):
+                    self._spoiled.add(file.name)
+                    device = self._label(file.owner) if file.owner is not None else None
+                    self._findings.append(findings.store_copy(file.name, device, in_folder=file.hash in there))
 
-    def _check_rebuild(self, accounts: Accounts) -> None:
-        replica = accounts.replica
-        rebuilt = [replica.keys.checked(event) for event in self._events.values()]
-        held = {event.hash: event for event in [*rebuilt, *replica.archive.events()]}
-        if _state(rebuilt) != _state(held.values()) or not self._live_state_holds(accounts, held):
-            message = "what can be rebuilt from the folder alone is not what this device has"
-            self._report(None, None, "rebuild", message, "See the other problems; run `otpkeep backup now` first.")
+    def _is_whole(self, file: StoredFile) -> bool:
+        with self._lock:
+            data = self._store.data(file.hash) if self._store.has(file.hash) else None
+        return data is None or sha256(data) == file.hash
 
-    def _live_state_holds(self, accounts: Accounts, held: Mapping[bytes, Event]) -> bool:
-        """Tell whether the live state is that of its events; it can't be asked while the folder has news for it."""
-        replica = accounts.replica
-        if any(not replica.chains.holds(event.dot) for event in held.values() if event.held):
-            return True
-        return encode(replica.state) == _state(held.values())
+    def _report_broken(self, files: FileCheck, whole: FolderContent | None) -> None:
+        """Report the files of the store that the folder lacks, but for those that compaction replaced meanwhile."""
+        for name, (kind, what) in files.broken.items():
+            kept = self._kept(name, whole)
+            if kept is not None:
+                self._findings.append(findings.broken(kind, what, kept))
+                if kept.repairable and kind != "not-here":
+                    self.repairable.append(name)
 
-    def _report(self, name: str | None, file: StoredFile | None, kind: str, message: str, hint: str) -> None:
-        device = None
-        if file is not None and file.owner is not None:
-            with self._lock:
-                device = self._accounts.names().label(file.owner) if self._accounts is not None else file.owner.hex()
-        self._problems.append({"file": name, "device": device, "kind": kind, "message": message, "hint": hint})
+    def _kept(self, name: str, whole: FolderContent | None) -> Kept | None:
+        with self._lock:
+            file = self._store.file_named(name)
+            if file is None:
+                return None
+            own, events = self._store.need("device"), self._store.events_in(file.hash)
+            pieces, replaced = self._store.pieces_in(file.hash), self._store.is_replaced(file.hash)
+        elsewhere = None if whole is None else all(whole.has(event, bodied=bodied) for event, bodied in events)
+        device = self._label(file.owner) if file.owner is not None else None
+        spoiled = name in self._spoiled
+        return Kept(name, file.kind, device, file.owner == own, tuple(pieces), replaced, elsewhere, spoiled)
 
+    def _drill(self) -> Drilled:
+        assert self._accounts is not None
+        drill = Drill(
+            self._accounts,
+            self._folder,
+            self._lock,
+            directory=self._directory,
+            catch_up=self._catch_up,
+            step=self._step,
+        )
+        drilled = drill.run()
+        self._findings += drilled.findings
+        return drilled
 
-_DAMAGED = "If it is this device's, `otpkeep backup now` puts it right; else the device that made it does."
-_SYNC = "Let the folder sync, or run `otpkeep backup now`."
+    def _catch_up(self) -> None:
+        """Take in what the drill has found in the folder and this device has not read yet."""
+        outcome = self._engine.run()
+        if outcome.trouble is not None:
+            raise outcome.trouble
 
-
-def _state(events: Iterable[Event]) -> bytes:
-    """Return the encoded state of events."""
-    every = list(events)
-    return encode(fold(every, Chains(every).forks))
+    def _answer(self, files: int, whole: FolderContent | None, drilled: Drilled | None) -> dict[str, Any]:
+        with self._lock:
+            events = whole.count if whole is not None else self._store.event_count()
+        self._findings.sort(key=lambda finding: (finding.file is None, finding.file or ""))
+        answer = {
+            "ok": findings.is_whole(self._findings),
+            "depth": self._depth,
+            "files": files,
+            "events": events,
+            "problems": [finding.row() for finding in self._findings],
+        }
+        if drilled is None:
+            return answer
+        drill = {
+            "ok": not any(finding.kind in ("rebuild", "no-slot") for finding in self._findings),
+            "duration_ms": drilled.took_ms,
+            "files": drilled.files,
+            "events": drilled.events,
+            "accounts": drilled.accounts,
+            "digest": drilled.digest,
+        }
+        return {**answer, "drill": drill}

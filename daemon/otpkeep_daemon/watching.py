@@ -6,7 +6,7 @@ look ──▶ read twice ──▶ parse whole ──▶ decide ──▶ commi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,11 +82,26 @@ class Watching:
     def _begin_own(self) -> None:
         """Watch the own vault file, from the first time that the keys are here."""
         with self.watched.lock, translated():
-            accounts, path = self.watched.accounts(), self.watched.own_path
-            if accounts is not None and self.watched.watches.get(path) is None:
-                with self.watched.store.transaction():
-                    held = self.watched.seal(accounts, path, Held())
-                    self.watched.watches.put(Watch(path, OWN, two_way=True, password=None, content=None, held=held))
+            accounts, path, watches = self.watched.accounts(), self.watched.own_path, self.watched.watches
+            left = [watch for watch in watches.all() if watch.format == OWN and watch.path != path]
+            if accounts is None or (watches.get(path) is not None and not left):
+                return
+            with self.watched.store.transaction():
+                for watch in left:
+                    watches.forget(watch.path)
+                if watches.get(path) is None:
+                    watches.put(self._own_watch(accounts, left))
+
+    def _own_watch(self, accounts: Accounts, left: Sequence[Watch]) -> Watch:
+        """Return the watch of the own vault file, with what it held where this home lay before it was moved or copied.
+
+        The file there may be another device's by now.
+        """
+        path = self.watched.own_path
+        before = self.watched.held(accounts, left[0]) if left else None
+        content = left[0].content if before is not None else None
+        held = self.watched.seal(accounts, path, before or Held())
+        return Watch(path, OWN, two_way=True, password=None, content=content, held=held)
 
     # one file
 

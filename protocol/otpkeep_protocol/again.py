@@ -14,9 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from otpkeep_protocol import wire
 from otpkeep_protocol.context import Forks, Place, covers, from_pieces
 from otpkeep_protocol.events import Draft, Event
-from otpkeep_protocol.ids import WriterId
+from otpkeep_protocol.ids import WriterId, sha256
+
+MARK = 16
+"""Bytes of a mark."""
 
 
 def drafts(history: Iterable[Event], writer: WriterId, held: Collection[Place], forks: Forks) -> list[Draft]:
@@ -25,6 +29,12 @@ def drafts(history: Iterable[Event], writer: WriterId, held: Collection[Place], 
     own = [event for event in events if event.dot.writer == writer and event.values is not None]
     found = (_again(event, events, held, forks) for event in own)
     return [draft for draft in found if draft is not None]
+
+
+def mark(draft: Draft) -> bytes:
+    """Return MARK bytes that stand for a draft, so that it is written once."""
+    parts: list[wire.Value] = [draft.kind, draft.account, draft.alive, draft.weak, dict(draft.values)]
+    return sha256(wire.encode([*parts, [list(piece) for piece in draft.seen or ()]]))[:MARK]
 
 
 def _again(event: Event, events: list[Event], held: Collection[Place], forks: Forks) -> Draft | None:

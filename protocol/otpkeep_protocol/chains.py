@@ -7,7 +7,7 @@ missing                4 ── 5                → waiting for 2 events
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from otpkeep_protocol.context import Context, Forks, Link, Place, from_pieces, pieces_of
@@ -65,6 +65,17 @@ class Chain:
             link = self.links.get((dot.seq, dot.hash))
             return link is not None and link.held
         return dot.seq in self.held and self.hashes[dot.seq] == dot.hash
+
+    def held_count(self) -> int:
+        """Return how many events are held, those of every branch."""
+        return len(self.held) if self.links is None else sum(link.held for link in self.links.values())
+
+    def missing(self) -> int:
+        """Return how many events are known to exist and are not held, those of other branches included."""
+        waiting = self.last - len(self.held | self.opaque)
+        if self.links is None:
+            return waiting
+        return waiting + sum(not link.held and seq in self.held for (seq, _), link in self.links.items())
 
     def pieces(self, writer: WriterId) -> list[Piece]:
         """Return the unbroken held runs, each with the hash of its last event."""
@@ -203,8 +214,26 @@ class Chains:
 
     def missing(self) -> dict[WriterId, int]:
         """Return, for each writer with gaps, how many events are known to exist and are not held."""
-        counts = {w: c.last - len(c.held | c.opaque) for w, c in self._chains.items()}
+        counts = {writer: chain.missing() for writer, chain in self._chains.items()}
         return {writer: count for writer, count in counts.items() if count > 0}
+
+    @property
+    def held_count(self) -> int:
+        """How many events are held, without those that need an update."""
+        return sum(chain.held_count() for chain in self._chains.values())
+
+    def holes(self, writer: WriterId, besides: Collection[int] = ()) -> list[tuple[int, int]]:
+        """Return first and last seq of each run of events of `writer` that are named and not held.
+
+        Those whose seq is in `besides` are somewhere else, and left out.
+        """
+        chain = self._chains.get(writer, Chain())
+        runs, first = [], 1
+        for seq in sorted({*chain.held, *chain.opaque, *besides, chain.last + 1}):
+            if first < seq <= chain.last + 1:
+                runs.append((first, seq - 1))
+            first = max(first, seq + 1)
+        return runs
 
     def last_known(self, writer: WriterId) -> int:
         """Return the highest seq that anything names of `writer`, 0 if nothing does."""
@@ -216,6 +245,11 @@ class Chains:
         chain = self._chains.get(writer, Chain())
         _, wall, seen = chain.tip
         return from_pieces((*seen, *chain.beat[1]), self.forks), max(wall, chain.beat[0])
+
+    def seen_at_head(self, writer: WriterId) -> Context:
+        """Return what `writer` had seen at its latest held event; unlike a beat, that stays the same for ever."""
+        chain = self._chains.get(writer, Chain())
+        return from_pieces(chain.tip[2], self.forks)
 
     def writers(self) -> list[WriterId]:
         """Return every writer that is held or named, ascending."""

@@ -83,6 +83,24 @@ def _has_seen(seen: Context, span: tuple[WriterId, int, int], forks: Forks) -> b
     return writer not in forks and any(p.first <= first and last <= p.last for p in seen.get(writer, ()))
 
 
+def superfluous(one: tuple[bytes, Mapping[bytes, bool]], other: tuple[bytes, Mapping[bytes, bool]]) -> bytes | None:
+    """Return the hash of that of two runs all of whose events and bodies the other has, None if neither is so.
+
+    Each is its file's hash and, by event hash, whether the body is there. Of equal ones the lesser hash stays: whoever
+    compares them comes to the same, and nothing goes that is not elsewhere.
+    """
+    first, second = _has_all(other[1], one[1]), _has_all(one[1], other[1])
+    if first and second:
+        return max(one[0], other[0])
+    if first or second:
+        return one[0] if first else other[0]
+    return None
+
+
+def _has_all(outer: Mapping[bytes, bool], inner: Mapping[bytes, bool]) -> bool:
+    return all(digest in outer and outer[digest] >= body for digest, body in inner.items())
+
+
 def snapshot_due(events: int, last_size: int) -> bool:
     """Tell whether so many events since the last snapshot, of `last_size` bytes or 0, are worth another.
 

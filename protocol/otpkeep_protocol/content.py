@@ -19,6 +19,8 @@ from otpkeep_protocol.statements import check_certificate, check_signature, sign
 Pair: TypeAlias = tuple[bytes, bytes | None]
 """An event as stored: envelope, and body or None."""
 
+KEY_SIZE = 32
+"""Bytes of a device's public key."""
 _KEYS = {"kind", "device", "nonce", "certificate", "payload", "signature"}
 
 
@@ -48,7 +50,6 @@ class Run:
     device: DeviceId
     writer: WriterId
     events: tuple[Event, ...]
-    pairs: tuple[Pair, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,14 @@ def make_run(author: Author, vault: VaultId, pairs: Sequence[Pair]) -> bytes:
 def make_beat(author: Author, vault: VaultId, wall: int, seen: Sequence[Piece]) -> bytes:
     """Return the content of a beat."""
     pieces = [list(piece) for piece in seen]
-    return _make(author, vault, "beat", {"wall": wall, "seen": pieces}, [wall, pieces])
+    return _make(author, vault, "beat", {"wall": wall, "seen": pieces}, [author.writer, wall, pieces])
 
 
 def make_snapshot(author: Author, vault: VaultId, encoded: bytes, seen: Sequence[Piece]) -> bytes:
     """Return the content of a snapshot: the encoded state of exactly what `seen` covers."""
     pieces = [list(piece) for piece in seen]
-    return _make(author, vault, "snapshot", {"state": encoded, "seen": pieces}, [sha256(encoded), pieces])
+    asserted = [author.writer, sha256(encoded), pieces]
+    return _make(author, vault, "snapshot", {"state": encoded, "seen": pieces}, asserted)
 
 
 def kind_of(data: bytes) -> str | None:
@@ -97,6 +99,16 @@ def kind_of(data: bytes) -> str | None:
     value = wire.unpack(data)
     kind = value.get("kind") if isinstance(value, dict) else None
     return kind if isinstance(kind, str) else None
+
+
+def device_in(data: bytes) -> DeviceId | None:
+    """Return the device that content says it is of, whether it is true or not; None if it says none."""
+    try:
+        value = wire.unpack(data)
+    except Malformed:
+        return None
+    key = value.get("device") if isinstance(value, dict) else None
+    return device_id(key) if isinstance(key, bytes) and len(key) == KEY_SIZE else None
 
 
 def merge(contents: Sequence[bytes]) -> bytes:
@@ -141,6 +153,12 @@ def reread_snapshot(data: bytes) -> Snapshot:
     return Snapshot(device_id(device), writer_id(device, nonce), value["payload"]["state"], seen)
 
 
+def passing_rank(data: bytes) -> int:
+    """Return what orders the beats, or the snapshots, of one device that once passed `read`: the greatest counts."""
+    payload = wire.unpack(data)["payload"]
+    return int(payload["wall"]) if "wall" in payload else sum(last - first + 1 for _, first, last, _ in payload["seen"])
+
+
 def _make(author: Author, vault: VaultId, kind: str, payload: Any, asserted: list[Any]) -> bytes:
     return wire.encode(
         {
@@ -180,8 +198,7 @@ def _read_run(device: DeviceId, writer: WriterId, payload: Any, vault: VaultId) 
     if run[0].dot.writer != writer:
         raise NotAuthentic("a run of events by another writer than its file says")
     last = run[-1]
-    pairs = tuple((envelope, body) for envelope, body in payload)
-    return Run(device, writer, run, pairs), [last.dot.writer, last.dot.seq, last.hash]
+    return Run(device, writer, run), [last.dot.writer, last.dot.seq, last.hash]
 
 
 def _is_pair(pair: Any) -> bool:
@@ -196,7 +213,7 @@ def _read_beat(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId
     wall, seen = payload["wall"], _read_pieces(payload["seen"])
     if type(wall) is not int or wall < 0:
         raise Malformed("a beat without its time")
-    return Beat(device, writer, wall, seen), [wall, payload["seen"]]
+    return Beat(device, writer, wall, seen), [writer, wall, payload["seen"]]
 
 
 def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: VaultId) -> tuple[Snapshot, list[Any]]:
@@ -204,7 +221,8 @@ def _read_snapshot(device: DeviceId, writer: WriterId, payload: Any, _vault: Vau
         raise Malformed("a snapshot with other keys than it should have")
     seen = _read_pieces(payload["seen"])
     state.decode(payload["state"])
-    return Snapshot(device, writer, payload["state"], seen), [sha256(payload["state"]), payload["seen"]]
+    asserted = [writer, sha256(payload["state"]), payload["seen"]]
+    return Snapshot(device, writer, payload["state"], seen), asserted
 
 
 def _read_pieces(pieces: Any) -> tuple[Piece, ...]:

@@ -35,37 +35,52 @@ MOST_PIECES = 1024
 """Of 42 bytes or so each, in an envelope of 65,536."""
 
 
-def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> None:
-    """Add `pieces` to `context`, which stays in its one canonical form."""
+def unite(context: Context, pieces: Iterable[Piece], forks: Forks = NO_FORKS) -> bool:
+    """Add `pieces` to `context`, which stays in its one canonical form. Return whether it grew by that."""
+    grew = False
+    scattered: dict[WriterId, list[Piece]] = {}
     for piece in pieces:
-        writer = piece.writer
+        writer, first, last, _ = piece
         old = context.get(writer)
         if old is None:
             context[writer] = (piece,)
-        elif writer in forks:
-            context[writer] = _maximal({*old, piece}, forks[writer])
-        elif len(old) == 1 and old[0].first <= piece.first <= old[0].last + 1:
-            if piece.last > old[0].last:
-                grown = piece if piece.first == old[0].first else piece._replace(first=old[0].first)
-                context[writer] = (grown,)
+            grew = True
+        elif writer not in forks and len(old) == 1 and old[0].first <= first <= old[0].last + 1:
+            if last > old[0].last:
+                context[writer] = (piece if first == old[0].first else piece._replace(first=old[0].first),)
+                grew = True
         else:
-            context[writer] = _intervals((*old, piece))
+            scattered.setdefault(writer, []).append(piece)
+    # All at once: one after the other would take a time that grows with the square of a hostile number of pieces.
+    for writer, more in scattered.items():
+        every = (*context[writer], *more)
+        new = _maximal(set(every), forks[writer]) if writer in forks else _intervals(every)
+        if new != context[writer]:
+            context[writer] = new
+            grew = True
+    return grew
 
 
 def covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:
     """Tell whether `dot` is among what `context` has seen."""
-    pieces = context.get(dot.writer)
-    if pieces is None:
-        return False
-    links = forks.get(dot.writer)
-    for piece in pieces:
-        if piece.first <= dot.seq <= piece.last:
-            if links is None:
+    writer, seq, digest = dot
+    for _, first, last, tip in context.get(writer, ()):
+        if first <= seq <= last:
+            if writer not in forks:
                 return True
-            ancestor = _ancestor(links, piece.hash, piece.last, dot.seq)
-            if ancestor is None or ancestor == dot.hash:
+            ancestor = _ancestor(forks[writer], tip, last, seq)
+            if ancestor is None or ancestor == digest:
                 return True
     return False
+
+
+def surely_covers(context: Context, dot: Dot, forks: Forks = NO_FORKS) -> bool:
+    """Tell whether `context` has seen `dot` beyond doubt; of a forked writer, only as far as held links prove it."""
+    links = forks.get(dot.writer)
+    if links is None:
+        return covers(context, dot)
+    reaching = [piece for piece in context.get(dot.writer, ()) if piece.first <= dot.seq <= piece.last]
+    return any(_ancestor(links, piece.hash, piece.last, dot.seq) == dot.hash for piece in reaching)
 
 
 def pieces_of(context: Context) -> list[Piece]:

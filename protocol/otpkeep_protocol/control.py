@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import msgpack
 
 from otpkeep_protocol.errors import Malformed, OtpkeepError, UnknownVersion, by_kind
+from otpkeep_protocol.wire import count_through
 
 Call: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
 """Carries out one operation of the service with its arguments; returns its answer or raises its OtpkeepError."""
@@ -71,8 +72,17 @@ def decode_reply(data: bytes) -> Any:
         raise _skew(command=VERSION, daemon=version)
     if "error" not in value:
         return value.get("result")
-    error = value["error"]
-    raise by_kind(error["kind"], error["message"], error["hint"], error["data"])
+    raise _carried(value["error"])
+
+
+def _carried(error: Any) -> OtpkeepError:
+    """Return the error of a reply. Malformed if it is not one: anything at all may listen at a socket."""
+    if not isinstance(error, dict):
+        raise Malformed("a reply that is neither a result nor an error")
+    kind, message, hint, data = (error.get(key) for key in ("kind", "message", "hint", "data"))
+    if not (isinstance(kind, str) and isinstance(message, str) and isinstance(hint, str) and isinstance(data, dict)):
+        raise Malformed("a reply that is neither a result nor an error")
+    return by_kind(kind, message, hint, data)
 
 
 def read_length(prefix: bytes, limit: int) -> int:
@@ -92,8 +102,9 @@ def _frame(value: Mapping[str, Any], limit: int) -> bytes:
 
 def _unpack(data: bytes) -> dict[str, Any]:
     try:
+        count_through(data)
         value = msgpack.unpackb(data, raw=False, unicode_errors="surrogateescape")
-    except (ValueError, msgpack.UnpackException, RecursionError, TypeError) as error:
+    except (ValueError, msgpack.UnpackException, RecursionError, TypeError, OverflowError) as error:
         raise Malformed("a message that is not msgpack") from error
     if not isinstance(value, dict):
         raise Malformed("a message that is not a map")

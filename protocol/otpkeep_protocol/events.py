@@ -10,9 +10,11 @@ be wrong with an event, and they are told apart:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from sys import intern
+from typing import Any, NamedTuple
 
 from otpkeep_protocol import wire
 from otpkeep_protocol.errors import Malformed
@@ -54,9 +56,11 @@ class Place:
     salt: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event as it was read. `values` is None where the body was dropped; `extra` has the body's other keys."""
+class Event(NamedTuple):
+    """An event as it was read. `values` is None where the body was dropped; `extra` has the body's other keys.
+
+    A tuple, since a long history makes very many of them.
+    """
 
     dot: Dot
     hash: bytes
@@ -69,10 +73,14 @@ class Event:
     alive: bool | None
     weak: bool
     fields: tuple[str, ...]
-    values: Mapping[str, wire.Value] | None = field(repr=False)
-    extra: Mapping[str, wire.Value] = field(repr=False)
+    values: Mapping[str, wire.Value] | None
+    extra: Mapping[str, wire.Value]
     problem: str | None = None
     held: bool = True
+
+    def __repr__(self) -> str:
+        """Name the event, and tell nothing of what it says."""
+        return f"Event({self.kind} {self.dot.writer.hex()}.{self.dot.seq})"
 
 
 def compose(draft: Draft, place: Place) -> tuple[bytes, bytes, Event]:
@@ -102,17 +110,22 @@ def compose(draft: Draft, place: Place) -> tuple[bytes, bytes, Event]:
 
 
 def read(envelope: bytes, body: bytes | None, vault: VaultId) -> Event:
-    """Return the event of bytes from outside. Malformed if not even its place in a chain can be read."""
-    content = wire.decode(envelope, ENVELOPE_LIMIT)
+    """Return the event of bytes from outside. Malformed if not even its place in a chain can be read.
+
+    An envelope that keeps the rules is canonical by them. Only one that breaks them is asked whether it is canonical.
+    """
+    content = wire.parse(envelope, ENVELOPE_LIMIT)
     prev = _check_place(content, vault)
     if content["v"] != 1 or is_critical(content.get("critical")):
+        wire.check(content)
         return _needs_update(content, envelope, prev)
-    if body is not None and sha256(body) != content.get("body"):
+    if body is not None and hashlib.sha256(body).digest() != content.get("body"):
         raise Malformed("a body that is not the one its envelope names")
     try:
         check_envelope(content)
         values = _open_body(content, body)
     except Malformed as error:
+        wire.check(content)
         return _invalid(content, envelope, prev, error.message)
     return _event(content, envelope, values)
 
@@ -132,13 +145,10 @@ def _check_place(content: wire.Value, vault: VaultId) -> bytes | None:
         raise Malformed("an envelope without a version")
     if content.get("vault") != vault:
         raise Malformed("an event of another vault")
-    if not is_bytes(content.get("writer"), 16) or type(seq) is not int or seq < 1:
+    if not is_bytes(content.get("writer"), 16) or type(seq) is not int or not 1 <= seq <= wire.MAX_INT:
         raise Malformed("an envelope without writer and seq")
-    if prev is None and seq == 1 and "prev" not in content:
-        return None
-    if seq == 1 or not is_bytes(prev, 32):
+    if not ("prev" not in content if seq == 1 else is_bytes(prev, 32)):
         raise Malformed("an envelope whose prev does not fit its seq")
-    assert isinstance(prev, bytes)
     return prev
 
 
@@ -154,17 +164,17 @@ def _open_body(content: Mapping[str, Any], body: bytes | None) -> Mapping[str, A
 
 
 def _event(content: Mapping[str, Any], envelope: bytes, body: Mapping[str, Any] | None) -> Event:
-    digest = event_hash(envelope)
+    digest, get = event_hash(envelope), content.get
     return Event(
         Dot(content["writer"], content["seq"], digest[:16]),
         digest,
-        content.get("prev"),
+        get("prev"),
         content["lamport"],
         content["wall"],
         tuple([Piece(*piece) for piece in content["seen"]]),
-        content["kind"],
-        content.get("account"),
-        content.get("alive"),
+        intern(content["kind"]),
+        get("account"),
+        get("alive"),
         "weak" in content,
         tuple(content["fields"]),
         None if body is None else body["set"],
@@ -180,8 +190,8 @@ def _bare(content: Mapping[str, Any], envelope: bytes, prev: bytes | None) -> Ev
 
 
 def _invalid(content: Mapping[str, Any], envelope: bytes, prev: bytes | None, problem: str) -> Event:
-    return replace(_bare(content, envelope, prev), problem=problem)
+    return _bare(content, envelope, prev)._replace(problem=problem)
 
 
 def _needs_update(content: Mapping[str, Any], envelope: bytes, prev: bytes | None) -> Event:
-    return replace(_bare(content, envelope, prev), problem="it needs a newer otpkeep", held=False)
+    return _bare(content, envelope, prev)._replace(problem="it needs a newer otpkeep", held=False)

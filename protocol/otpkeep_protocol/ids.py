@@ -57,7 +57,7 @@ def writer_id(device_public_key: bytes, nonce: bytes) -> WriterId:
 
 def event_hash(envelope: bytes) -> bytes:
     """Return the 32-byte hash that names and chains an event."""
-    return sha256(b"otpkeep/v1/event", envelope)
+    return hashlib.sha256(b"otpkeep/v1/event" + envelope).digest()
 
 
 def imported_id(id_key: bytes, identity: list[wire.Value]) -> AccountId:
@@ -68,3 +68,8 @@ def imported_id(id_key: bytes, identity: list[wire.Value]) -> AccountId:
 def event_name(writer: WriterId, seq: int) -> str:
     """Return the short name of an event for people, such as `9f86d0.17`; any longer prefix works too."""
     return f"{writer.hex()[:6]}.{seq}"
+
+
+def full_event_name(dot: Dot) -> str:
+    """Return the name of an event of a forked writer, where the hash says which of two is meant: `9f86d0.17.3fa2c1`."""
+    return f"{event_name(dot.writer, dot.seq)}.{dot.hash.hex()[:6]}"

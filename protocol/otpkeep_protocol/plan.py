@@ -18,9 +18,6 @@ PATIENCE_S = 300
 FINAL_VERDICTS = frozenset({"ok", "foreign", "other-vault", "newer", "rejected", "slot", "replaced"})
 """Verdicts that hold for as long as the file does not change."""
 
-FEW = 8
-"""So many missing files are put back whatever share of the folder they are."""
-
 BEAT_EVERY_MS = 24 * 3600 * 1000
 BEAT_ANYWAY_MS = 7 * BEAT_EVERY_MS
 """Without any news, too, so that nobody who waits for a month takes a quiet device for a lost one."""
@@ -30,7 +27,7 @@ BEAT_ANYWAY_MS = 7 * BEAT_EVERY_MS
 class Seen:
     """A file in the folder, or an earlier verdict on it: size in bytes, time of change in ns, verdict and since (s).
 
-    `content` is the name that the bytes stand for, if they were sound: a conflict copy has another one.
+    `content` is the name that the bytes stand for, if they may be sound: a conflict copy has another one.
     """
 
     size: int
@@ -44,18 +41,20 @@ class Seen:
 class Known:
     """A file that the store holds: its size, whether it was ever in the folder, whether this device answers for it.
 
-    A beat or snapshot is `passing`: it may go at any time, once there is a newer one, and is never missed.
+    A beat or snapshot is `passing`: it may go at any time, once there is a newer one, and is never missed. One that
+    was replaced, as somebody says, by a file that is not here is `claimed`, and not missed either.
     """
 
     size: int
     published: bool
     own: bool
     passing: bool = False
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Names to read; names that are there as expected; verdicts to forget; names to publish; names that are missing."""
+    """Names to read; names that are there as expected; verdicts to forget; names that wait; names that are missing."""
 
     read: tuple[str, ...]
     present: tuple[str, ...]
@@ -90,7 +89,6 @@ def decide(
     looked: Mapping[str, Seen],
     *,
     evicted: frozenset[str],
-    missing_before: frozenset[str],
     unlocked: bool,
     publishing: bool,
     resting: frozenset[str] = frozenset(),
@@ -99,9 +97,7 @@ def decide(
 
     `resting` are names that did not open at many looks, and are read again only when they have changed.
 
-    A file of this device that is missing or damaged is put back on the second look that finds it so: cloud clients
-    replace files by removing and renaming, or write them in place, and a look may fall between. While a large part
-    is missing, nothing is put back: the folder is being synced, was rolled back, or is another one.
+    What is missing is named here, and whether it is put back decided once the files to read were read (`healing`).
     """
     read = [
         name
@@ -113,16 +109,11 @@ def decide(
     there = listing.keys() | evicted | copies
     missing = [name for name, file in known.items() if file.published and not file.passing and name not in there]
     waiting = [name for name, file in known.items() if not file.published]
-    damaged = [name for name, seen in looked.items() if seen.verdict == "damaged" and name in known and name in listing]
-    published = sum(file.published and not file.passing for file in known.values())
-    few = len(missing) <= FEW or 2 * len(missing) <= published
-    again = [name for name in missing if name in missing_before] if few else []
-    heal = [name for name in [*again, *damaged] if known[name].own]
     return Plan(
         tuple(read) if unlocked else (),
         tuple(present),
         tuple(name for name in looked if name not in listing),
-        tuple(waiting + heal) if publishing else (),
+        tuple(waiting) if publishing else (),
         tuple(missing),
     )
 

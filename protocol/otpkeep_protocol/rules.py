@@ -3,74 +3,119 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 from otpkeep_protocol.account import check_field
 from otpkeep_protocol.errors import Malformed
 from otpkeep_protocol.ids import writer_id
-from otpkeep_protocol.wire import Value
+from otpkeep_protocol.wire import MAX_INT, Value
 
-_REQUIRED = frozenset({"v", "vault", "writer", "seq", "lamport", "wall", "seen", "kind", "fields", "body"})
-_OPTIONAL = frozenset({"prev", "account", "alive", "weak"})
+_REQUIRED = ("v", "vault", "writer", "seq", "lamport", "wall", "seen", "kind", "fields", "body")
+_OPTIONAL = ("prev", "account", "alive", "weak")
+_SHAPES = frozenset(
+    tuple(sorted((*_REQUIRED, *some), key=lambda key: (len(key), key)))
+    for count in range(len(_OPTIONAL) + 1)
+    for some in combinations(_OPTIONAL, count)
+)
+"""The keys that an envelope may have, each time in canonical order."""
 UNDOABLE = frozenset({"account.add", "account.edit", "account.delete"})
 """Kinds that may be undone, and may undo."""
 
 
 def check_envelope(content: Mapping[str, Any]) -> None:
-    """Check all keys of an envelope whose place in its chain is already known to be readable."""
-    keys = content.keys()
-    _must(keys >= _REQUIRED and keys <= _REQUIRED | _OPTIONAL, "an envelope with missing or unknown keys")
-    _must(_is_int(content["lamport"], 1), "a lamport below 1")
-    _must(_is_int(content["wall"], 0), "a wall time that is not an integer of milliseconds")
+    """Check all keys of an envelope whose place in its chain is known to be readable, down to every type and range.
+
+    What passes is canonical if it is in the shortest form, so nothing here may be more generous than `wire.check`.
+    """
+    if tuple(content) not in _SHAPES:
+        raise Malformed("an envelope with missing or unknown keys")
+    lamport, wall, kind = content["lamport"], content["wall"], content["kind"]
+    if type(lamport) is not int or not 1 <= lamport <= MAX_INT:
+        raise Malformed("a lamport below 1")
+    if type(wall) is not int or not 0 <= wall <= MAX_INT:
+        raise Malformed("a wall time that is not an integer of milliseconds")
+    if type(kind) is not str or not 1 <= len(kind.encode()) <= 64:
+        raise Malformed("a kind that is not 1 to 64 bytes of text")
     check_pieces(content["seen"])
-    _must(_is_text(content["kind"], 1, 64), "a kind that is not 1 to 64 bytes of text")
-    _must("account" not in keys or is_bytes(content["account"], 16), "an account id that is not 16 bytes")
-    _must("alive" not in keys or type(content["alive"]) is bool, "alive that is neither true nor false")
-    _must(content.get("weak", True) is True, "weak that is not true")
-    _must("account" in keys or not (content["fields"] or "alive" in keys), "fields of no account")
-    _must(_is_ascending(content["fields"], _is_field_name), "fields that are not ascending names")
-    _must(is_bytes(content["body"], 32), "a body hash that is not 32 bytes")
+    _check_subject(content)
+
+
+def _check_subject(content: Mapping[str, Any]) -> None:
+    """Check what an event says of its subject, and the hash of what it says."""
+    fields, body = content["fields"], content["body"]
+    if not _is_names(fields):
+        raise Malformed("fields that are not ascending names")
+    if "account" in content:
+        if not is_bytes(content["account"], 16):
+            raise Malformed("an account id that is not 16 bytes")
+    elif fields or "alive" in content:
+        raise Malformed("fields of no account")
+    if "alive" in content and type(content["alive"]) is not bool:
+        raise Malformed("alive that is neither true nor false")
+    if "weak" in content and content["weak"] is not True:
+        raise Malformed("weak that is not true")
+    if type(body) is not bytes or len(body) != 32:
+        raise Malformed("a body hash that is not 32 bytes")
 
 
 def is_critical(value: object) -> bool:
     """Tell whether an envelope's `critical` names features; this version knows none of them."""
-    return bool(value) and _is_ascending(value, _is_field_name)
+    return bool(value) and _is_names(value)
 
 
 def check_pieces(pieces: Value) -> None:
     """Check the form of a `seen` array: ascending, distinct, each [writer, first, last, hash]."""
-    _must(type(pieces) is list, "seen that is not an array")
+    if type(pieces) is not list:
+        raise Malformed("seen that is not an array")
+    before: list[Any] = []
     for piece in pieces:
-        _must(
-            type(piece) is list
-            and len(piece) == 4
-            and is_bytes(piece[0], 16)
-            and _is_int(piece[1], 1)
-            and _is_int(piece[2], piece[1])
-            and is_bytes(piece[3], 16),
-            "a piece that is not writer, first, last, hash",
-        )
-    _must(all(a < b for a, b in pairwise(pieces)), "pieces that are not ascending")
+        if not _is_piece(piece):
+            raise Malformed("a piece that is not writer, first, last, hash")
+        if not before < piece:
+            raise Malformed("pieces that are not ascending")
+        before = piece
+
+
+def _is_piece(piece: Value) -> bool:
+    if type(piece) is not list or len(piece) != 4:
+        return False
+    writer, first, last, digest = piece
+    return (
+        type(writer) is type(digest) is bytes
+        and len(writer) == len(digest) == 16
+        and type(first) is type(last) is int
+        and 1 <= first <= last <= MAX_INT
+    )
 
 
 def check_body(content: Mapping[str, Any], body: Value) -> None:
     """Check a decoded body against its envelope and its kind."""
-    _must(type(body) is dict and type(body.get("set")) is dict, "a body without set")
-    _must(
-        sorted(body["set"], key=str.encode) == content["fields"], "a body that sets other fields than its envelope says"
-    )
-    for name, value in body["set"].items():
+    fields = body.get("set") if type(body) is dict else None
+    if type(fields) is not dict:
+        raise Malformed("a body without set")
+    # Code points ascend exactly as their UTF-8 bytes do.
+    if sorted(fields) != content["fields"]:
+        raise Malformed("a body that sets other fields than its envelope says")
+    for name, value in fields.items():
         check_field(name, value)
+    if len(body) > 1:
+        _check_links(content, body)
+    kind = content["kind"]
+    if (content["seq"] == 1) != (kind == "writer.open"):
+        raise Malformed("a first event that does not open its writer")
+    check = _KINDS.get(kind)
+    if check is not None:
+        check(content, body)
+
+
+def _check_links(content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Check the keys of a body that any kind may have."""
     if "counter" in body:
         _check_use(body["counter"])
     if "undoes" in body:
         _must(content["kind"] in UNDOABLE, "an undo that is no add, edit or delete of an account")
         _must(is_bytes(body["undoes"], 32), "an undo that names no event")
-    _must((content["seq"] == 1) == (content["kind"] == "writer.open"), "a first event that does not open its writer")
-    check = _KINDS.get(content["kind"])
-    if check is not None:
-        check(content, body)
 
 
 STATEMENT_KINDS = frozenset({"slot.set", "epoch.open", "device.revoke", "purge"})
@@ -102,7 +147,8 @@ def _check_use(counter: Value) -> None:
 
 
 def _check_account(content: Mapping[str, Any], _body: Mapping[str, Any]) -> None:
-    _must("account" in content, "an account event of no account")
+    if "account" not in content:
+        raise Malformed("an account event of no account")
 
 
 def _check_add(content: Mapping[str, Any], _body: Mapping[str, Any]) -> None:
@@ -138,13 +184,16 @@ def _check_retire(content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     _must("account" in content and body["set"].get("retired") is True, "a device retired without saying so")
 
 
+_OWN = {"uuid": str, "key": bytes, "nonce": bytes, "tag": bytes, "salt": bytes, "n": int, "r": int, "p": int}
+
+
 def _check_slot_set(_content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     check_statement(body.get("statement"))
     statement = body["statement"]
     _must(statement["kind"] == "slot.set", "a statement of another kind")
     slots, own = statement["values"].get("slots"), statement["values"].get("own")
     _must(type(slots) is list and all(is_bytes(s, 32) for s in slots), "slots that are not file hashes")
-    _must(type(own) is dict and own.keys() == {"uuid", "key", "nonce", "tag", "salt", "n", "r", "p"}, "no own slot")
+    _must(type(own) is dict and {key: type(part) for key, part in own.items()} == _OWN, "no own slot")
 
 
 def _check_pack(_content: Mapping[str, Any], body: Mapping[str, Any]) -> None:
@@ -182,16 +231,23 @@ def _is_text(value: object, least: int, most: int) -> bool:
     return type(value) is str and least <= len(value.encode()) <= most
 
 
-def _is_field_name(value: object) -> bool:
-    return type(value) is str and len(value) > 0 and value != "live"
+def _is_names(value: object) -> bool:
+    """Tell whether `value` is an array of field names: text, not empty, none of them `live`, strictly ascending."""
+    if type(value) is not list:
+        return False
+    before = ""
+    for name in value:
+        if type(name) is not str or not before < name or name == "live":
+            return False
+        before = name
+    return True
 
 
 def _is_ascending(value: object, each: Callable[[Any], bool]) -> bool:
     """Tell whether `value` is an array of good items, strictly ascending by bytes."""
     if type(value) is not list or not all(each(item) for item in value):
         return False
-    keys = [item.encode() if type(item) is str else item for item in value]
-    return all(a < b for a, b in pairwise(keys))
+    return all(a < b for a, b in pairwise(value))
 
 
 def _must(holds: bool, broken: str) -> None:

@@ -10,8 +10,9 @@ associative, commutative and idempotent; joining states equals folding the union
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from otpkeep_protocol import wire
@@ -51,15 +52,16 @@ class Register:
     dots: dict[Dot, Written] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
 
-    def write(self, event: Event, written: Written | None, forks: Forks) -> None:
-        """Apply an event that writes this register; `written` is None for a delete."""
-        unite(self.context, event.seen, forks)
-        if self.dots:
+    def write(self, event: Event, value: wire.Value, forks: Forks, *, known: bool = True, dead: bool = False) -> None:
+        """Apply an event that writes this register; `dead`: it is a delete, which leaves no value."""
+        context, dots, dot = self.context, self.dots, event.dot
+        if unite(context, event.seen, forks) and dots:
             self._prune(forks)
-        if written is not None and not covers(self.context, event.dot, forks):
-            old = self.dots.get(event.dot)
-            if old is None or not old.known:
-                self.dots[event.dot] = written
+        if dead or covers(context, dot, forks):
+            return
+        old = dots.get(dot)
+        if old is None or not old.known:
+            dots[dot] = Written(event.wall, event.weak, known, value)
 
     def join(self, other: Register, forks: Forks) -> None:
         """Take in another state of this register."""
@@ -113,10 +115,10 @@ class Subject:
 
     def dated(self, born: int | None, changed: int | None) -> None:
         """Widen the times so that they include these."""
-        if born is not None:
-            self.born = born if self.born is None else min(born, self.born)
-        if changed is not None:
-            self.changed = changed if self.changed is None else max(changed, self.changed)
+        if born is not None and (self.born is None or born < self.born):
+            self.born = born
+        if changed is not None and (self.changed is None or changed > self.changed):
+            self.changed = changed
 
 
 class State:
@@ -130,17 +132,22 @@ class State:
         """Fold one event in. Events with a problem, or that need an update, change nothing."""
         if event.problem is not None or not event.held or event.account is None:
             return
-        subject = self.subject(event.account)
-        self._count(subject, event)
-        if event.alive is not None:
-            alive = Written(event.wall, event.weak, known=True, value=True) if event.alive else None
-            _register(subject, LIVE).write(event, alive, self.forks)
-        for name in event.fields:
-            known = event.values is not None
-            value = event.values[name] if event.values is not None else None
-            _register(subject, name).write(event, Written(event.wall, event.weak, known, value), self.forks)
-        if event.fields or event.alive is not None:
+        subject, forks = self.subject(event.account), self.forks
+        values, alive, fields = event.values, event.alive, event.fields
+        if event.extra:
+            self._count(subject, event)
+        if alive is not None:
+            _register(subject, LIVE).write(event, True, forks, dead=not alive)
+        for name in fields:
+            value = values[name] if values is not None else None
+            _register(subject, name).write(event, value, forks, known=values is not None)
+        if fields or alive is not None:
             subject.dated(event.wall, event.wall)
+
+    def apply_all(self, events: Sequence[Event]) -> None:
+        """Fold many events in, given as they were made: the last first, since most of what is older it has covered."""
+        for event in reversed(events):
+            self.apply(event)
 
     def _count(self, subject: Subject, event: Event) -> None:
         used = event.extra.get("counter")
@@ -162,7 +169,10 @@ class State:
 
     def subject(self, subject_id: bytes) -> Subject:
         """Return the subject of that id, new and empty if nothing was known of it."""
-        return self.subjects.setdefault(subject_id, Subject())
+        subject = self.subjects.get(subject_id)
+        if subject is None:
+            subject = self.subjects[subject_id] = Subject()
+        return subject
 
 
 def fold(events: Iterable[Event], forks: Forks = NO_FORKS) -> State:
@@ -200,12 +210,15 @@ def decode(data: bytes, forks: Forks = NO_FORKS) -> State:
     """Return the state that `encode` gave these bytes. Malformed for others."""
     state = State(forks)
     try:
-        for subject_id, born, changed, counters, registers in wire.decode(data, STATE_LIMIT, STATE_DEPTH):
+        rows = wire.decode(data, STATE_LIMIT, STATE_DEPTH)
+        _must(type(rows) is list)
+        for subject_id, born, changed, counters, registers in rows:
             _must(is_bytes(subject_id, 16) and all(t is None or _is_count(t) for t in (born, changed)))
             subject = state.subject(subject_id)
             subject.dated(born, changed)
-            subject.counters = {bytes.fromhex(key): _count(counter) for key, counter in counters.items()}
+            subject.counters = {_counter_key(key): _count(counter) for key, counter in counters.items()}
             subject.registers = {name: _read_register(name, row, forks) for name, row in registers.items()}
+        _must(_ascending([row[0] for row in rows]))
     except (TypeError, ValueError, AttributeError) as error:
         raise Malformed("a snapshot that is not a state") from error
     return state
@@ -214,14 +227,28 @@ def decode(data: bytes, forks: Forks = NO_FORKS) -> State:
 def _read_register(name: str, row: wire.Value, forks: Forks) -> Register:
     dots, pieces = row
     check_pieces(pieces)
-    register = Register(dict(_read_dot(name, dot) for dot in dots))
+    _must(type(dots) is list)
+    register = Register(dict([_read_dot(name, dot) for dot in dots]))
+    _must(len(dots) < 2 or (_ascending(list(register.dots)) and len(register.dots) == len(dots)))
     unite(register.context, [Piece(*piece) for piece in pieces], forks)
+    # Under forks that its author did not know of pieces may unite otherwise; a state is made only where there are none.
+    _must(bool(forks) or len(pieces) == sum(map(len, register.context.values())))
     return register
+
+
+def _ascending(keys: Sequence[bytes | Dot]) -> bool:
+    return all(one < other for one, other in pairwise(keys))  # type: ignore[operator]  # they are all of one type
+
+
+def _counter_key(text: str) -> bytes:
+    key = bytes.fromhex(text)
+    _must(len(key) == 16 and key.hex() == text)
+    return key
 
 
 def _read_dot(name: str, row: wire.Value) -> tuple[Dot, Written]:
     writer, seq, digest, wall, weak, known, value = row
-    _must(is_bytes(writer, 16) and _is_count(seq) and is_bytes(digest, 16) and _is_count(wall))
+    _must(is_bytes(writer, 16) and _is_count(seq) and seq > 0 and is_bytes(digest, 16) and _is_count(wall))
     _must(type(weak) is bool and type(known) is bool)
     if name == LIVE:
         _must(value is True)

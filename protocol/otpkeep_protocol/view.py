@@ -36,6 +36,14 @@ def is_account(subject: Subject) -> bool:
     return LIVE in subject.registers
 
 
+def is_retired(state: State, device: bytes) -> bool:
+    """Tell whether a person has retired the device, and nobody has made it active again since."""
+    subject = state.subjects.get(device)
+    register = subject.registers.get("retired") if subject is not None else None
+    winner = register.winner() if register is not None else None
+    return winner is not None and winner.written.value is True
+
+
 def view(account: bytes, subject: Subject) -> View:
     """Return what is shown of one account."""
     values, conflicts, unknown = {}, {}, []

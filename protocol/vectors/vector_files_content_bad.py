@@ -66,7 +66,15 @@ def signatures() -> list[Row]:
             "snapshot signature over the state instead of its hash",
             rule,
             FORGED,
-            content_of("snapshot", A, {"state": b"\x90", "seen": []}, [b"\x90", []]),
+            content_of("snapshot", A, {"state": b"\x90", "seen": []}, [A.writer, b"\x90", []]),
+        ),
+        ("beat of another writer of its device", rule, FORGED, {**beat_of(A, WALL, []), "nonce": bytes(16)}),
+        ("snapshot of another writer of its device", rule, FORGED, {**snapshot_of(A, b"\x90", []), "nonce": bytes(16)}),
+        (
+            "beat signature that leaves the writer out",
+            rule,
+            FORGED,
+            content_of("beat", A, {"wall": WALL, "seen": []}, [WALL, []]),
         ),
         ("signature of 63 bytes", rule, MALFORMED, {**right, "signature": flipped[:63]}),
     ]

@@ -96,11 +96,16 @@ class Lore:
         return top
 
     def waiting(self) -> dict[bytes, int]:
-        """How many seqs of each writer are known to exist and not held; writers without any are left out."""
+        """How many events of each writer are known to exist and not held; writers without any are left out.
+
+        Where several are known of one seq, each of another branch counts beside the one that is held.
+        """
         seqs = {(writer, seq) for writer, seq, _ in self.held}
         counts = {
             writer: top - sum(1 for holder, _ in seqs if holder == writer) for writer, top in self.greatest().items()
         }
+        for place in self.named.keys() & seqs:
+            counts[place[0]] += sum((*place, hash_) not in self.held for hash_ in self.named[place])
         return {writer: count for writer, count in counts.items() if count}
 
 

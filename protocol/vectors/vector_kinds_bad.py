@@ -9,6 +9,27 @@ PERFECT: dict[str, Value] = {"issuer": "Example"}
 INVALID = "invalid-event"
 
 
+def own_slots() -> list[tuple[str, str, dict[str, Value], dict[str, Value], dict[str, Value]]]:
+    """Statements whose slots or own slot are of another shape (§9)."""
+    own: dict[str, Value] = {"uuid": "u", "key": b"k", "nonce": b"n", "tag": b"t", "salt": b"s", "n": 2, "r": 8, "p": 1}
+    values: dict[str, Value] = {"slots": [labelled("slot 1", 32)], "own": own}
+    changed: dict[str, dict[str, Value]] = {
+        "without slots": {"own": own},
+        "slots nil": {**values, "slots": None},
+        "slots a map": {**values, "slots": {}},
+        "slots of 31 bytes": {**values, "slots": [bytes(31)]},
+        "without own": {"slots": values["slots"]},
+        "own an array": {**values, "own": []},
+        "own with another key": {**values, "own": {**own, "more": 1}},
+        **{f"own without {key}": {**values, "own": {k: v for k, v in own.items() if k != key}} for key in own},
+        **{f"own {key} nil": {**values, "own": {**own, key: None}} for key in own},
+        "own n a bool": {**values, "own": {**own, "n": True}},
+        "own uuid a bin": {**values, "own": {**own, "uuid": b"u"}},
+        "own key a str": {**values, "own": {**own, "key": "k"}},
+    }
+    return [("slot.set", how, {"statement": statement("slot.set", made)}, {}, {}) for how, made in changed.items()]
+
+
 def kind_rules() -> list[tuple[str, str, str, Event]]:
     """The table of kinds: subjects and the body keys that each kind needs."""
     open_body: dict[str, Value] = {"device": A.public, "nonce": A.nonce}
@@ -82,6 +103,7 @@ def kind_rules() -> list[tuple[str, str, str, Event]]:
         ),
         ("slot.set", "statement supersedes of 31 bytes", {"statement": {**made, "supersedes": [bytes(31)]}}, {}, {}),
         ("slot.set", "statement values nil", {"statement": {**made, "values": None}}, {}, {}),
+        *own_slots(),
         ("purge", "without statement", {}, {}, {}),
         ("epoch.open", "without statement", {}, {}, {}),
         ("device.revoke", "without statement", {}, {}, {}),

@@ -92,11 +92,12 @@ def run_of(author: Device, events: list[Event], **changes: Value) -> dict[str, V
 
 
 def beat_of(author: Device, wall: int, seen: Value, **changes: Value) -> dict[str, Value]:
-    return content_of("beat", author, {"wall": wall, "seen": seen}, [wall, seen], **changes)
+    return content_of("beat", author, {"wall": wall, "seen": seen}, [author.writer, wall, seen], **changes)
 
 
 def snapshot_of(author: Device, state: bytes, seen: Value, **changes: Value) -> dict[str, Value]:
-    return content_of("snapshot", author, {"state": state, "seen": seen}, [sha(state), seen], **changes)
+    asserted = [author.writer, sha(state), seen]
+    return content_of("snapshot", author, {"state": state, "seen": seen}, asserted, **changes)
 
 
 def argon2(passphrase: str, salt: bytes, memory: int, passes: int, lanes: int) -> bytes:

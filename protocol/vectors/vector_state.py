@@ -5,6 +5,7 @@ from typing import Any
 from vector_basis import Case, Json, Value, rendered, sha
 from vector_cast import Event
 from vector_fold import Subject, encode, fold, winner_and_conflicts
+from vector_state_bad import bad
 from vector_stories import STORIES, invalid_in
 
 
@@ -59,5 +60,5 @@ def document() -> dict[str, Any]:
         "about": "Histories and the state they fold to (SPEC §6), in whatever order their events are applied;"
         ' "shown" gives winners and, as [writer, seq, value] from the greatest, the survivors in conflict.',
         "good": [state_case(name, story()) for name, story in STORIES.items()],
-        "bad": [],
+        "bad": bad(),
     }

@@ -117,10 +117,13 @@ def test_recover_says_what_is_missing_before_it_ends(laptop: Device, phone: Devi
     laptop.add(URI.replace("Acme", "Bank").replace("PXP", "PXQ"))
     shutil.copytree(laptop.folder, tmp_path / "part")
     (tmp_path / "part" / withheld.name).write_bytes(b"")
-    text = phone.run("recover", tmp_path / "part", json=False).ok().out
-    found, _, result = text.partition("This device is")
+    digest = laptop.run("status", "--digest", f"0-{'0' * 16}").json["digest"]
+    told = phone.run("recover", tmp_path / "part", "--digest", digest, json=False)
+    assert told.code == 4  # it is set up all the same
+    found, _, result = told.out.partition("This device is")
     for part in (found, result):
-        assert "Waiting for 1 event of " in part
+        assert "Incomplete: waiting for 1 event of laptop" in part
+        assert "! this device lacks at least 1 event of that digest\n  Let both devices sync" in part
     assert "1 file can't be read yet" in found
     assert "1 account gives codes now." in result
 
@@ -130,8 +133,22 @@ def test_the_digest_that_recover_shows_first_is_that_of_a_device_in_step(laptop:
     laptop.add(URI)
     with laptop.daemon():
         digest = laptop.run("status").ok().json["digest"]
-    text = phone.run("recover", phone.folder, json=False).ok().out
-    assert f"Digest: {digest}." in text.partition("This device is")[0]
+    text = phone.run("recover", phone.folder, "--digest", digest, json=False).ok().out
+    found, _, result = text.partition("This device is")
+    assert f"Digest: {digest}." in found
+    assert "the same: this device holds exactly the events of that digest" in found
+    assert "that digest" not in result
+    # and: the phone is ahead by what it wrote itself, until the laptop has that as well
+    later = phone.run("status", "--digest", digest).ok().json
+    assert (later["comparison"]["verdict"], later["comparison"]["events"], later["complete"]) == ("ahead", 2, True)
+    behind = laptop.run("status", "--digest", later["digest"], json=False).ok().out
+    assert "Digest: the same: this device holds exactly the events of that digest" in behind
+    # and: a digest of a vault that nobody knows here is doubtful, and what is none is no question
+    other = laptop.run("status", "--digest", "2-0123456789abcdef")
+    assert (other.code, other.json["comparison"]["verdict"]) == (4, "unclear")
+    assert laptop.run("status", "--digest", "0123").code == 2
+    # and: there is nothing to accept
+    assert "There was nothing to accept." in laptop.run("accept-rollback", json=False).ok().out
 
 
 def test_the_recovery_code_sets_a_new_passphrase(laptop: Device, phone: Device, tmp_path: Path) -> None:

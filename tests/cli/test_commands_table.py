@@ -11,7 +11,7 @@ from support_cli import environment, run_program
 
 EXPECTED = (
     "init recover add edit rm show list code log event diff undo restore import export watch unwatch review"
-    " status doctor verify backup compact folder devices config unlock lock daemon service completion"
+    " status doctor verify backup accept-rollback compact folder devices config unlock lock daemon service completion"
 )
 HEAVY = ("cryptography", "rich", "watchdog", "apscheduler", "sqlite3", "pyotp", "xkcdpass", "tomlkit", "keyring")
 

@@ -178,4 +178,4 @@ def test_import_and_recover_give_a_reason_for_everything_left() -> None:
     assert "1 account gives codes now." in recovered
     assert "Digest: 0123456789abcdef" in recovered
     assert "was replaced on another device" in recovered
-    assert "Waiting for 2 events of phone" in recovered
+    assert "Incomplete: waiting for 2 events of phone" in recovered

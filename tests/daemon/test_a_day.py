@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from otpkeep_daemon.calls import call
 from otpkeep_daemon.parts import condition
 from support_day import Day, Disk
 from support_vault import World, memory_directory, new_world
@@ -161,6 +162,27 @@ def test_a_verification_that_finds_damage_is_an_alarm_until_one_finds_none(world
     day.until(8 * 24 + 1)
     assert "verify" not in day.kinds()
     assert day.status()["verified"]["ok"]
+
+
+def test_a_restore_drill_that_failed_is_made_again_until_one_succeeds(world: World, tmp_path: Path) -> None:
+    # given: a drill that found a file of another device gone, which is back since
+    day = Day(world, tmp_path)
+    other = day.join(world, "phone")
+    day.until(0.1)
+    file = day.folder / other.own_files()[0]
+    whole = file.read_bytes()
+    file.unlink()
+    assert not call(day.service, "verify", {"depth": "rebuild", "repair": False})["ok"]
+    file.write_bytes(whole)
+    # when: a day is over
+    day.until(24.2)
+    # then
+    assert "drill" not in day.kinds()
+    assert day.status()["drill"]["ok"]
+    # and: the weekly verification makes no more of them
+    day.sleep(7 * 24)
+    day.until(8 * 24 + 1)
+    assert day.status()["verified"]["depth"] == "content"
 
 
 def test_a_locked_daemon_verifies_names_and_a_deeper_one_follows(world: World, tmp_path: Path) -> None:

@@ -5,42 +5,18 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from otpkeep_daemon.compactor import Compacted, Compactor
+from otpkeep_daemon.compactor import Compactor
 from otpkeep_protocol import content, state
-from otpkeep_protocol.chains import Chains
 from otpkeep_protocol.errors import Unreachable
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.ids import Piece
 from otpkeep_protocol.naming import file_name
+from support_compaction import QUARANTINE_S, busy, compact, from_scratch
 from support_vault import DAY_MS, Device, World, delete, deliver, edit
-
-QUARANTINE_S = 14 * 24 * 3600
-
-
-def compact(device: Device, *, fanout: int = 8, quarantine_s: int = QUARANTINE_S, dry_run: bool = False) -> Compacted:
-    compactor = Compactor(device.engine, device.folder, device.replica, quarantine_s)
-    return compactor.run(fanout=fanout, dry_run=dry_run)
-
-
-def busy(device: Device, edits: int = 40) -> str:
-    """Make some edits, each published by itself, and return one account."""
-    account = device.add("mail")
-    for number in range(edits):
-        device.clock.ms += 1000
-        device.change(account, note=f"note {number}")
-        assert device.engine.publish()
-    return account
 
 
 def history(device: Device) -> list[bytes]:
     return [event.hash for event in device.replica.archive.log()]
-
-
-def from_scratch(device: Device) -> tuple[bytes, Chains]:
-    """Fold every single event anew."""
-    events = list(device.replica.archive.events())
-    chains = Chains(events)
-    return state.encode(state.fold(events, chains.forks)), chains
 
 
 class TestMerging:

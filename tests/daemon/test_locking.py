@@ -22,7 +22,7 @@ from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.idle import Idle, is_due
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.maintenance import _while_possible
-from otpkeep_daemon.operations.upkeep import verification
+from otpkeep_daemon.operations.verifying import verification
 from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.scheduler import Postponed

@@ -411,7 +411,7 @@ class TestIngest:
 
     def test_a_snapshot_is_kept_and_never_believed(self, laptop: Device) -> None:
         ben, before = self.ben(), laptop.state()
-        message = b"otpkeep/v1/content" + wire.encode([ben.vault, "snapshot", sha256(b"\x90"), []])
+        message = b"otpkeep/v1/content" + wire.encode([ben.vault, "snapshot", ben.writer, sha256(b"\x90"), []])
         made = {
             "kind": "snapshot",
             "device": ben.author.public_key,

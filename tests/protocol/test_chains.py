@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -25,7 +24,7 @@ def anna() -> Hand:
 
 def newer(event: Event) -> Event:
     """The event as a reader has it who needs an update for it."""
-    return replace(event, held=False, problem="it needs a newer otpkeep", seen=(), lamport=0, wall=0)
+    return event._replace(held=False, problem="it needs a newer otpkeep", seen=(), lamport=0, wall=0)
 
 
 def fork() -> tuple[Hand, Hand]:
@@ -70,7 +69,7 @@ class TestHolding:
         assert (chains.clock, chains.seen()) == (clock, (anna.piece(),))
 
     def test_an_invalid_event_is_held(self, anna: Hand) -> None:
-        events = [anna.events[0], replace(anna.events[1], problem="x", lamport=0, seen=()), anna.events[2]]
+        events = [anna.events[0], anna.events[1]._replace(problem="x", lamport=0, seen=()), anna.events[2]]
 
         assert Chains(events).seen() == (anna.piece(1, 3),)
 

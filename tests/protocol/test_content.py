@@ -192,7 +192,7 @@ class TestBeats:
 
 class TestSnapshots:
     def snapshot(self, anna: Hand, signed: bytes, **payload: Any) -> bytes:
-        message = b"otpkeep/v1/content" + wire.encode([anna.vault, "snapshot", sha256(signed), []])
+        message = b"otpkeep/v1/content" + wire.encode([anna.vault, "snapshot", anna.writer, sha256(signed), []])
         return wire.encode(
             {
                 "kind": "snapshot",

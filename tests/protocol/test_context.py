@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from itertools import permutations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otpkeep_protocol.context import Link, covers, from_pieces, pieces_of, unite
+from otpkeep_protocol.context import Context, Link, covers, from_pieces, pieces_of, unite
 from otpkeep_protocol.ids import Dot, Piece
 
 WRITER = b"w" * 16
@@ -121,3 +122,24 @@ class TestForked:
         pieces = [Piece(b"x" * 16, 1, 2, b"2"), Piece(b"x" * 16, 3, 4, b"4")]
 
         assert pieces_of(from_pieces(pieces, FORK)) == [Piece(b"x" * 16, 1, 4, b"4")]
+
+
+class TestManyPieces:
+    """A device that was admitted may claim to have seen any number of pieces; nobody is kept busy for it."""
+
+    @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 5)), max_size=20))
+    def test_united_at_once_they_are_what_they_are_one_by_one(self, spans: list[tuple[int, int]]) -> None:
+        pieces = [Piece(b"w" * 16, first, first + more, bytes([first + more]) * 16) for first, more in spans]
+        singly: Context = {}
+        for piece in pieces:
+            unite(singly, [piece])
+
+        assert from_pieces(pieces) == singly
+
+    def test_their_cost_does_not_grow_with_the_square_of_their_number(self) -> None:
+        pieces = [Piece(b"w" * 16, 3 * n + 1, 3 * n + 2, b"h" * 16) for n in range(50_000)]
+        start = time.process_time()
+
+        assert pieces_of(from_pieces(pieces)) == pieces
+
+        assert time.process_time() - start < 5, "one after the other they take minutes"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import msgpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otpkeep_protocol import wire
 from otpkeep_protocol.errors import Malformed
@@ -298,3 +302,68 @@ class TestKinds:
         key = anna.author.public_key
 
         assert writer_id(key, anna.author.nonce) == anna.writer != writer_id(key, bytes(16))
+
+
+ODD = st.sampled_from(
+    [
+        *(1.0, float("nan"), 2**53, 2**63, -1, -(2**53), True, 0, None, "", "live", b"", b"x" * 16, b"x" * 32, "é"),
+        *([], {}, {"b": 1, "aa": 2}, {"aa": 2, "b": 1}, {b"a": 1}, [1.5], [2**60], [[[[2**53]]]]),
+        *(msgpack.ExtType(1, b"x"), msgpack.Timestamp(1), [msgpack.ExtType(5, b"")]),
+    ]
+)
+"""Values that the format does not have, and values that are right elsewhere."""
+KEYS = ("v", "seq", "prev", "seen", "kind", "wall", "weak", "body", "alive", "vault", "fields", "writer", "account")
+PIECE = [b"w" * 16, 1, 5, b"h" * 16]
+
+
+class TestReadingIsStrict:
+    """`read` asks only those envelopes that break a rule whether they are canonical: the others must be."""
+
+    @given(st.dictionaries(st.sampled_from([*KEYS, "lamport", "critical", "z"]), ODD, max_size=3), st.randoms())
+    def test_an_envelope_is_refused_if_it_is_not_canonical_and_only_then(
+        self, changes: dict[str, Any], chance: random.Random
+    ) -> None:
+        self.compare(_packed({**_header(), **changes}, chance))
+
+    @given(st.integers(0, 3), ODD, st.randoms())
+    def test_neither_does_a_piece_hide_anything(self, at: int, odd: Any, chance: random.Random) -> None:
+        piece = [odd if at == place else part for place, part in enumerate(PIECE)]
+        self.compare(_packed({**_header(), "seen": [piece]}, chance))
+
+    @given(st.binary(min_size=1, max_size=2), st.floats(0, 1), st.sampled_from(["put", "cut", "over"]))
+    def test_nor_do_single_bytes(self, noise: bytes, where: float, how: str) -> None:
+        whole = _packed(_header(), None)
+        at = int(where * len(whole))
+        kept = {"put": at, "cut": at + len(noise), "over": at + len(noise)}[how]
+        self.compare(whole[:at] + (b"" if how == "cut" else noise) + whole[kept:])
+
+    def compare(self, envelope: bytes) -> None:
+        try:
+            content = wire.decode(envelope, 65_536)
+        except Malformed:
+            with pytest.raises(Malformed):
+                read(envelope, None, VAULT)
+            return
+        try:
+            found = read(envelope, None, VAULT)
+        except Malformed:
+            return
+        assert found.hash == event_hash(envelope)
+        assert (found.dot.writer, found.dot.seq, found.prev) == (content["writer"], content["seq"], content.get("prev"))
+        assert found.problem is not None or content.keys() <= {*KEYS, "lamport"}
+
+
+def _header() -> dict[str, Any]:
+    header = wire.decode(raw_event(seen=[PIECE])[0], 65_536)
+    assert isinstance(header, dict)
+    return header
+
+
+def _packed(header: dict[str, Any], chance: random.Random | None) -> bytes:
+    """Pack as a lax library does, now and then with two keys in the wrong order."""
+    keys = sorted(header, key=lambda key: (len(key), key))
+    if chance is not None and chance.random() < 0.2:
+        at = chance.randrange(len(keys) - 1)
+        keys[at], keys[at + 1] = keys[at + 1], keys[at]
+    packed: bytes = msgpack.packb({key: header[key] for key in keys}, use_bin_type=True)
+    return packed

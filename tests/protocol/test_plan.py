@@ -29,7 +29,6 @@ def plan(
     looked: dict[str, Seen] | None = None,
     *,
     evicted: frozenset[str] = frozenset(),
-    missing_before: frozenset[str] = frozenset(),
     unlocked: bool = True,
     publishing: bool = True,
 ) -> Plan:
@@ -38,7 +37,6 @@ def plan(
         known or {},
         looked or {},
         evicted=evicted,
-        missing_before=missing_before,
         unlocked=unlocked,
         publishing=publishing,
     )
@@ -83,25 +81,24 @@ class TestPublishing:
 
         assert (made.publish, made.missing) == (("a",), ())
 
-    def test_an_own_missing_file_is_published_on_the_second_look(self) -> None:
-        first = plan({}, {"a": OWN})
-        second = plan({}, {"a": OWN}, missing_before=frozenset(first.missing))
+    def test_what_was_published_and_is_gone_is_missing_whosever_it_is(self) -> None:
+        made = plan({}, {"a": OWN, "b": OTHERS})
 
-        assert (first.publish, first.missing) == ((), ("a",))
-        assert second.publish == ("a",)
+        assert (made.publish, made.missing) == ((), ("a", "b"))
 
-    def test_others_missing_files_are_named_and_left_to_them(self) -> None:
-        made = plan({}, {"a": OTHERS}, missing_before=frozenset({"a"}))
-
-        assert (made.publish, made.missing) == ((), ("a",))
+    def test_what_may_go_at_any_time_is_never_missing(self) -> None:
+        assert plan({}, {"a": Known(1024, published=True, own=False, passing=True)}).missing == ()
 
     def test_an_evicted_file_is_not_missing(self) -> None:
-        made = plan({}, {"a": OWN}, evicted=frozenset({"a"}), missing_before=frozenset({"a"}))
+        assert plan({}, {"a": OWN}, evicted=frozenset({"a"})).missing == ()
 
-        assert (made.publish, made.missing) == ((), ())
+    def test_a_file_is_not_missing_while_a_copy_of_it_is_there_under_another_name(self) -> None:
+        copy = Seen(1024, 5, "ok", content="a")
 
-    def test_backup_off_publishes_and_heals_nothing(self) -> None:
-        made = plan({}, {"a": OWN, "b": WAITING}, missing_before=frozenset({"a"}), publishing=False)
+        assert plan({"b": Seen(1024, 5)}, {"a": OWN}, {"b": copy}).missing == ()
+
+    def test_backup_off_publishes_nothing(self) -> None:
+        made = plan({}, {"a": OWN, "b": WAITING}, publishing=False)
 
         assert (made.publish, made.missing) == ((), ("a",))
 

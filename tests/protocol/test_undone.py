@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 from otpkeep_protocol.events import Draft, Event
@@ -27,10 +26,10 @@ def test_an_undo_undoes_and_an_undo_of_it_redoes_and_so_on(anna: Hand) -> None:
 
 
 def test_a_chain_of_thousands_of_redos_is_followed(anna: Hand) -> None:
-    links = [replace(anna.last, hash=bytes(28) + number.to_bytes(4, "big")) for number in range(5_000)]
+    links = [anna.last._replace(hash=bytes(28) + number.to_bytes(4, "big")) for number in range(5_000)]
     chain = [
         links[0],
-        *(replace(e, extra={"undoes": before.hash}) for before, e in pairwise(links)),
+        *(e._replace(extra={"undoes": before.hash}) for before, e in pairwise(links)),
     ]
 
     assert undone(chain) == {e.hash for e in chain[-2::-2]}
@@ -67,6 +66,6 @@ def test_an_event_without_effect_undoes_nothing(anna: Hand) -> None:
     event = anna.write(edit(ACCOUNT, name="y"))
     link = undo(anna, event)
 
-    for powerless in (replace(link, problem="broken"), replace(link, held=False), without_body(link)):
+    for powerless in (link._replace(problem="broken"), link._replace(held=False), without_body(link)):
         assert undoes(powerless) is None
         assert undone([*anna.events[:-1], powerless]) == frozenset()

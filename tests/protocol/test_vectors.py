@@ -196,6 +196,12 @@ def test_states_are_byte_identical_in_any_order(case: Case) -> None:
     assert state.encode(state.decode(_bytes(case["state"]), forks)) == _bytes(case["state"])
 
 
+@pytest.mark.parametrize("case", _cases("state", "bad"))
+def test_what_no_fold_gives_is_no_state(case: Case) -> None:
+    with pytest.raises(Malformed):
+        state.decode(_bytes(case["state"]))
+
+
 @pytest.mark.parametrize("case", _cases("state", "good"))
 def test_states_show_what_is_specified(case: Case) -> None:
     story = _story(case)

@@ -9,6 +9,7 @@ import click
 
 from otpkeep_cli import ask, params
 from otpkeep_cli.commands.vaults import device_name
+from otpkeep_cli.failure import INTEGRITY
 from otpkeep_cli.params import FILE
 from otpkeep_cli.passphrases import check_own
 from otpkeep_cli.progress import progress_bar
@@ -25,22 +26,25 @@ from otpkeep_protocol.errors import Locked
 @click.option("--device", metavar="NAME", type=params.reference, help="Name of this device (default: the host name).")
 @click.option("--vault", type=params.reference, help="Id of the vault, if the folder holds several.")
 @click.option("--code-file", type=FILE, help="Use the recovery code in this file; asks for a new passphrase.")
+@click.option("--digest", metavar="DIGEST", type=params.digest, help="Compare with another device's; 4 on doubt.")
 @remember_option
 @yes_option
-@click.pass_obj
+@click.pass_context
 def recover(
-    screen: Screen,
+    ctx: click.Context,
     *,
     directory: str,
     device: str | None,
     vault: str | None,
     code_file: str | None,
+    digest: str | None,
     method: str | None,
     yes: bool,
 ) -> None:
     """Rebuild all accounts from a folder, on a new device."""
     from otpkeep_daemon import setup  # --help and usage errors need none of it
 
+    screen: Screen = ctx.obj
     paths = places()
     remember = Remember(screen, method, paths.data, yes=yes)
     code = None if code_file is None else _code(code_file)
@@ -58,9 +62,12 @@ def recover(
             loading=loading,
             early=lambda count: screen.note(early_text(count)),
             also=remember,
+            digest=digest,
             show=lambda found: None if screen.asked.json else screen.done(found, lambda: found_text(found)),
         )
     screen.answer(result, lambda: recover_text(result))
+    if digest is not None and result["comparison"]["doubt"]:
+        ctx.exit(INTEGRITY)
 
 
 def _passphrase() -> str:

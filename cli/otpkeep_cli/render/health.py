@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otpkeep_cli.render.comparing import comparison_text
 from otpkeep_cli.render.plain import counted, plain, short
 from otpkeep_cli.render.table import pairs, table
 from otpkeep_cli.render.unlocking import WORDS
@@ -14,7 +15,7 @@ _NEEDS_KEY = "known with the passphrase only"
 
 def status_text(found: Mapping[str, Any], width: int) -> str:
     """Return the problems, then what is known of vault, folder, daemon and jobs; what needs a key is left out."""
-    parts = [problems_text(found.get("problems") or ())]
+    parts = [problems_text(found.get("problems") or ()), comparison_text(found.get("comparison"))]
     folder, daemon = found.get("folder") or {}, found.get("daemon") or {}
     parts.append(
         pairs(
@@ -24,13 +25,14 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
                 ("Backup", "on" if found.get("backup") else "off on this device"),
                 ("Accounts", _known(found.get("accounts")) or _NEEDS_KEY),
                 ("Events", _known(found.get("events"))),
-                ("Digest", _known(found.get("digest"))),
+                ("Digest", _known(found.get("digest")) or _NEEDS_KEY),
                 ("Last event", _last(found.get("last_event"))),
                 ("Folder", _folder(folder)),
                 ("Published", _known(folder.get("published"))),
                 ("Waiting", _known(folder.get("pending"))),
                 ("Devices", _known(found.get("devices"))),
                 ("Verified", _verified(found.get("verified"))),
+                ("Restore drill", _last_drill(found.get("drill"))),
                 ("Own vault file", plain((found.get("own_vault") or {}).get("path") or "")),
                 ("Daemon", _daemon(daemon)),
                 ("Unlocks", WORDS.get(found.get("unlocks_by") or "", "")),
@@ -43,13 +45,31 @@ def status_text(found: Mapping[str, Any], width: int) -> str:
 
 
 def verify_text(found: Mapping[str, Any]) -> str:
-    """Return whether everything holds, and each file that does not."""
+    """Return what was put back, whether everything holds, and each file that does not."""
     looked = f"{counted(found['files'], 'file')}, {_known(found['events']) or 'no'} events"
+    parts = [repaired_text(found["repaired"])] if "repaired" in found else []
     if found["ok"]:
-        parts = [f"Everything holds: {looked}.", problems_text(found["problems"])]
+        parts += [f"Everything holds: {looked}.", problems_text(found["problems"])]
     else:
-        parts = [problems_text(found["problems"]), f"Looked at {looked}."]
+        parts += [problems_text(found["problems"]), f"Looked at {looked}."]
+    if found.get("drill"):
+        parts.append(_drilled(found["drill"]))
     return "\n".join(part for part in parts if part)
+
+
+def repaired_text(repaired: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was done about each file; what could not be done is told with its problem."""
+    lines = [f"{plain(row['file'])}: {plain(row['message'])}." for row in repaired if row["done"]]
+    left = [row for row in repaired if not row["done"]]
+    lines += [f"{plain(row['file'] or row['device'] or 'The vault')}: {plain(row['message'])}." for row in left]
+    return "\n".join(lines or ["There was nothing to put back."])
+
+
+def _drilled(drill: Mapping[str, Any]) -> str:
+    """Return what the restore drill rebuilt, and in what time."""
+    rebuilt = f"{counted(drill['accounts'], 'account')} from {counted(drill['files'], 'file')}"
+    held = "the same as on this device" if drill["ok"] else "not the same as on this device"
+    return f"Restore drill: rebuilt {rebuilt} in {drill['duration_ms'] / 1000:.1f} s, {held}."
 
 
 def problems_text(problems: Sequence[Mapping[str, Any]]) -> str:
@@ -113,6 +133,15 @@ def _verified(found: object) -> str:
     return f"{plain(found['time'])}, {plain(found['depth'])}, {_known(found['files'])} files: {held}"
 
 
+def _last_drill(found: object) -> str:
+    """Return when the vault was last rebuilt from the folder alone, in what time, and whether it was the same."""
+    if not isinstance(found, Mapping):
+        return "none yet: `otpkeep verify --depth rebuild` makes one"
+    held = "the same as here" if found["ok"] else f"problems: {_known(found['problems'])}"
+    took = f"{found['duration_ms'] / 1000:.1f} s"
+    return f"{plain(found['time'])}, {counted(found['accounts'], 'account')} in {took}: {held}"
+
+
 def _named(device: object) -> str:
     """Return the name and id of a device, or whatever there is of it."""
     if not isinstance(device, Mapping):
@@ -151,7 +180,7 @@ def _daemon(daemon: Mapping[str, Any]) -> str:
 
 def _waiting(folder: Mapping[str, Any]) -> list[str]:
     return [
-        f"Waiting for events of {plain(item['device'])}: {_known(item['events'])}"
+        f"Incomplete: waiting for {counted(item['events'], 'event')} of {plain(item['device'])}"
         for item in folder.get("waiting_for") or ()
     ]
 

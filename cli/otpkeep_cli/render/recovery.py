@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from otpkeep_cli.render.comparing import comparison_text
 from otpkeep_cli.render.plain import counted, plain
 from otpkeep_cli.render.transfer import needs_action_lines, reasons
 
@@ -25,8 +26,9 @@ def found_text(found: Mapping[str, Any]) -> str:
     lines += _waiting(found["waiting_for"])
     if found["unreadable"]:
         lines.append(f"{counted(found['unreadable'], 'file')} can't be read yet: not synced, or damaged.")
+    lines.append(comparison_text(found.get("comparison")))
     lines.append(f"Digest: {plain(found['digest'])}. It is what `otpkeep status` shows on a device that is in step.")
-    return "\n".join([*lines, ""])
+    return "\n".join([*filter(None, lines), ""])
 
 
 def recover_text(result: Mapping[str, Any]) -> str:
@@ -37,6 +39,8 @@ def recover_text(result: Mapping[str, Any]) -> str:
         *needs_action_lines(result),
         *_waiting(result["waiting_for"]),
     ]
+    if (result.get("comparison") or {}).get("doubt"):
+        lines.append(comparison_text(result["comparison"]))
     if result["skipped"]:
         lines += ["Left out:", *reasons(result["skipped"])]
     if result["replaced_passphrase"]:
@@ -47,6 +51,6 @@ def recover_text(result: Mapping[str, Any]) -> str:
 
 def _waiting(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [
-        f"Waiting for {counted(row['events'], 'event')} of {plain(row['device'])} that the folder does not have yet."
+        f"Incomplete: waiting for {counted(row['events'], 'event')} of {plain(row['device'])}, not in the folder yet."
         for row in rows
     ]

@@ -2,80 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from otpkeep_daemon import machine, report, verified
+from otpkeep_daemon import machine
 from otpkeep_daemon.free_space import disk_problems
-from otpkeep_daemon.logs import event
 from otpkeep_daemon.operations import locking
 from otpkeep_daemon.report import Status
 from otpkeep_daemon.service import Args, Service
-from otpkeep_daemon.verify import Verification
-from otpkeep_protocol.errors import Busy, Locked, OtpkeepError, Usage
-
-log = logging.getLogger(__name__)
-
-
-def devices(service: Service, _args: Args) -> list[dict[str, Any]]:
-    """Return the devices."""
-    return report.devices(service.store, service.open)
-
-
-def verify(service: Service, args: Args) -> dict[str, Any]:
-    """Check the folder."""
-    return verification(service, args["depth"])
-
-
-class _LockedMeanwhile(Locked):
-    """It was locked in the midst of something that has the keys."""
-
-
-def verification(service: Service, depth: str, step: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Check the folder, and keep what came out for `status`; `step` is called again and again, and may raise.
-
-    Locked, and the keys are gone, if it is locked meanwhile.
-    """
-    try:
-        return _verification(service, depth, step)
-    except _LockedMeanwhile:
-        pass  # the traceback has the keys, so it must be gone before they are swept up
-    gc.collect()
-    raise Locked("otpkeep was locked in the midst of this check, which was given up", "Run it again.")
-
-
-def _verification(service: Service, depth: str, step: Callable[[], None]) -> dict[str, Any]:
-    accounts = service.accounts
-    if depth != "names" and accounts is None:
-        raise Locked("checking the content needs the keys", "Give the passphrase, or use `--depth names`.")
-
-    def go_on() -> None:
-        step()
-        if service.accounts is not accounts and accounts is not None:
-            raise _LockedMeanwhile("")
-        if service.ending:
-            raise Busy("otpkeep is stopping; this check was given up", "Run it again once it is started.")
-        if service.lock.mine:  # with keys that came for this call alone; then the engine can make no passes
-            service.engine.progressed()
-
-    began, begin = service.around.now(), time.monotonic()
-    result = Verification(service.store, service.folder, accounts, depth, service.lock, step=go_on).run()
-    _keep(service, result, began, int((time.monotonic() - begin) * 1000))
-    return result
-
-
-def _keep(service: Service, result: dict[str, Any], began: int, took_ms: int) -> None:
-    """Keep a result for `status`; a store that can't be written must not hide it from who asked."""
-    try:
-        with service.lock:
-            verified.keep(service.store, result, began, took_ms)
-    except OtpkeepError as error:
-        log.error(event("verification-not-written-down", problems=len(result["problems"]), reason=error.message))
+from otpkeep_protocol.errors import Usage
 
 
 def backup(service: Service, args: Args) -> dict[str, Any]:
