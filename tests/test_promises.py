@@ -21,7 +21,7 @@ def named_in(document: str) -> list[tuple[str, str]]:
 def defined_in(path: str) -> set[str]:
     """Return the names of all tests in a file, those of classes and state machines too."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return {name for name in found if name.startswith(("test_", "Test"))}
 
