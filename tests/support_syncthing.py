@@ -136,6 +136,13 @@ class Node:
         """Do what the button "Revert Local Changes" does."""
         self._ask("POST", "db/revert", folder=FOLDER)
 
+    def is_at_rest(self) -> bool:
+        """Scan the folder; return whether the node then neither has nor lacks anything that another one it sees has."""
+        self._ask("POST", "db/scan", folder=FOLDER)
+        row = self._ask("GET", "db/status", folder=FOLDER)
+        others = self._ask("GET", "db/completion", folder=FOLDER)
+        return (row["state"], row["needTotalItems"], others["completion"]) == ("idle", 0, 100)
+
     def local_changes(self) -> int:
         """Return how many files a receive-only node has that the others have not, or have otherwise."""
         return int(self._ask("GET", "db/status", folder=FOLDER)["receiveOnlyChangedFiles"])

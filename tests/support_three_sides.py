@@ -55,6 +55,10 @@ class Side:
         """Return the names of all files with our ending, conflict copies included."""
         return {path.name for path in self.node.folder.glob("[!.~]*.otpk")}
 
+    def files(self) -> dict[str, bytes]:
+        """Return what is in these files, by name."""
+        return {path.name: path.read_bytes() for path in self.node.folder.glob("[!.~]*.otpk")}
+
     def made(self) -> set[str]:
         """Return the names of the files that the device has made itself."""
         with sqlite3.connect(f"file:{self.device.home}/store.sqlite3?mode=ro", uri=True) as store:
@@ -79,8 +83,12 @@ class Side:
 
 
 def in_step(sides: Sequence[Side]) -> bool:
-    """Tell whether all sides show the same accounts and log, and all folders hold the same files."""
-    shown = [(side.accounts(), side.log(), side.names()) for side in sides]
+    """Tell whether all show the same accounts and log, and their nodes have carried every file to every folder."""
+    return _are_alike(sides) and all(side.node.is_at_rest() for side in sides) and _are_alike(sides)
+
+
+def _are_alike(sides: Sequence[Side]) -> bool:
+    shown = [(side.files(), side.accounts(), side.log()) for side in sides]
     return all(one == shown[0] for one in shown)
 
 

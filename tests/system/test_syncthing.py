@@ -21,10 +21,20 @@ IGNORED = "[0-7]*"
 
 
 @pytest.fixture(scope="module")
-def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Side]]:
-    """Three devices in step; each test leaves them so."""
+def one_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Side]]:
+    """Three devices of one vault, with daemons and nodes."""
     with three_sides(tmp_path_factory.mktemp("trio")) as sides:
         yield sides
+
+
+@pytest.fixture
+def trio(one_vault: list[Side]) -> Iterator[list[Side]]:
+    """The three in step, and with nodes as they were at first, whatever another test did."""
+    arrives(lambda: in_step(one_vault), "all three have the same accounts, log and files")
+    yield one_vault
+    for side in one_vault:
+        side.node.ignore()
+        side.node.become("sendreceive")
 
 
 _numbers = iter(range(1, 1000))
