@@ -91,11 +91,13 @@ class Convergence(RuleBasedStateMachine):
 
     def recorded(self, device: Device, act: Any) -> Any:
         """Do `act`, and note each event that it made with exactly what the device held before."""
-        held = self.held(device)
+        before, held = device.held(), self.held(device)
         result = act()
-        for event in self.new_events(device):
+        new = device.held() - before
+        made = [event for event in device.replica.archive.log(newest=False) if event.hash in new] if new else []
+        for event in sorted(made, key=lambda event: event.dot.seq):
             assert event.problem is None
-            assert device.store.writers()[event.dot.writer] == device.store.need("device")
+            assert event.hash not in self.facts
             self.facts[event.hash] = Fact(event, frozenset(held))
             held.add(event.hash)
         device.clock.ms += 1000
@@ -105,12 +107,6 @@ class Convergence(RuleBasedStateMachine):
         """Hashes of the events that a device holds: not of those that wait for its update."""
         waiting = {event for event, _ in device.store.events_that_need_update()}
         return device.held() - waiting
-
-    def new_events(self, device: Device) -> list[Event]:
-        """Return the events in a store that were never seen before, in the order of their writer."""
-        new = device.held() - self.facts.keys()
-        found = [event for event in device.replica.archive.log(newest=False) if event.hash in new] if new else []
-        return sorted(found, key=lambda event: event.dot.seq)
 
     def living(self, device: Device) -> list[str]:
         return sorted(v.account.hex() for v in device.accounts.views() if not v.deleted)
@@ -223,6 +219,8 @@ class Convergence(RuleBasedStateMachine):
     def carry_some(self, giver: int, taker: int, seed: int, share: float) -> None:
         chance = random.Random(seed)
         there, here = self.device(giver), self.device(taker)
+        if not (there.folder.reachable and here.folder.reachable):
+            return
         there.run()
         names = [name for name in there.folder.names() if chance.random() < share]
         chance.shuffle(names)
@@ -236,6 +234,8 @@ class Convergence(RuleBasedStateMachine):
     def carry_as_conflict_copy(self, giver: int, taker: int, seed: int) -> None:
         chance = random.Random(seed)
         there, here = self.device(giver), self.device(taker)
+        if not (there.folder.reachable and here.folder.reachable):
+            return
         names = there.folder.names()
         for name in chance.sample(names, min(2, len(names))):
             spelt = chance.choice(SPELLINGS).format(name.removesuffix(".otpk"))
@@ -278,7 +278,8 @@ class Convergence(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.devices) == DEVICES)
     @rule(number=which)
     def clone(self, number: int) -> None:
-        self.world.clone(self.device(number), "clone")
+        if self.device(number).folder.reachable:
+            self.world.clone(self.device(number), "clone")
 
     @rule(number=which, then_edit=st.booleans(), word=words)
     def roll_back(self, number: int, then_edit: bool, word: str) -> None:

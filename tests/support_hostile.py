@@ -194,7 +194,8 @@ class HostileFolder(Convergence):
         else:
             assert set(broken) <= {problem["subject"] for problem in damaged}
         gaps = {problem["subject"] for problem in device.problems() if problem["kind"] == "gap"}
-        assert gaps == {writer.hex() for writer in device.replica.chains.missing()}
+        devices = device.store.writers()
+        assert gaps == {devices.get(writer, writer).hex() for writer in device.replica.chains.missing()}
 
     def bytes_seen(self, device: Device, name: str) -> bytes:
         data = device.folder.read(name)

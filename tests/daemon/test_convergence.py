@@ -5,4 +5,4 @@ from __future__ import annotations
 from support_convergence import Convergence, profile
 
 TestConvergence = Convergence.TestCase
-TestConvergence.settings = profile(25)
+TestConvergence.settings = profile(20)

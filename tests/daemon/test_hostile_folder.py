@@ -6,4 +6,4 @@ from support_convergence import profile
 from support_hostile import HostileFolder
 
 TestHostileFolder = HostileFolder.TestCase
-TestHostileFolder.settings = profile(20)
+TestHostileFolder.settings = profile(15)
