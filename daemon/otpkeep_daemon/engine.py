@@ -327,7 +327,7 @@ class Engine:
             self._publish_one(file)
         return len(waiting)
 
-    def _publish_named(self, names: Sequence[str]) -> int:
+    def _publish_named(self, names: Sequence[str], *, healing: bool = False) -> int:
         self.progressed()
         self._lock.give_way()
         with self._lock:
@@ -336,6 +336,8 @@ class Engine:
             files = [file for name in names if (file := self._store.file_named(name)) is not None]
             for file in files:
                 self._publish_one(file)
+            if healing and files:  # before another pass sees them there, and takes them for come back by themselves
+                self._healing.put_back(names)
             return len(files)
 
     def _heal(
@@ -354,9 +356,7 @@ class Engine:
             due = due if self.publishing else []
             self._note_regression(listing, missed, due)
         for batch in _batches(due, {name: known[name].size for name in due if name in known}):
-            if self._publish_named(batch):
-                with self._lock:
-                    self._healing.put_back(batch)
+            self._publish_named(batch, healing=True)
         with self._lock:
             if self.publishing:
                 self._healing.end_of_pass(known)

@@ -60,7 +60,7 @@ class FileCheck:
             self._check(found.name)
         self._absent(listing)
         sound = {hash_name(digest) for digest in self.there}
-        self.findings += [findings.damaged_copy(n, of, f.message) if of in sound else f for n, of, f in self._copies]
+        self.findings += [findings.damaged_copy(n, of) if of in sound else f for n, of, f in self._copies]
 
     def opened(self, name: str) -> bytes | None:
         """Return the content of a file that was sound, None if it is gone or another one now."""

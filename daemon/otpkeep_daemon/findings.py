@@ -148,10 +148,9 @@ def damaged_replaced(name: str, what: str, by: str) -> Finding:
     return Finding("replaced", message, "Nothing need be done: its device removes it in time.", name)
 
 
-def damaged_copy(name: str, of: str, error: str) -> Finding:
+def damaged_copy(name: str, of: str) -> Finding:
     """Return the finding of a damaged copy, under a name that a cloud client made, of a file that is whole."""
-    message = f"it is a damaged copy ({error}) of {of}, which is whole: nothing is lost"
-    return Finding("damaged", message, "Delete it.", name)
+    return Finding("damaged", f"it is a damaged copy of {of}, which is whole: nothing is lost", "Delete it.", name)
 
 
 def unopened(name: str, error: str) -> Finding:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.healing import AT_ONCE, lost_files
 from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.problems import problems
+from otpkeep_daemon.turns import Turns
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.healing import CLAIMED_S, FEW, REPEATED
 from otpkeep_protocol.ids import sha256
@@ -485,3 +489,35 @@ class TestCompactionAndHealing:
         assert not laptop.folder.has(made[0])
         assert laptop.folder.has(made[1])
         assert [file.name for file in laptop.store.files_of(kind)] == made[1:]
+
+
+class _Overtaken(Turns):
+    """A lock that somebody else gets each time it is let go; `others` is what they do then."""
+
+    others: Callable[[], object] | None = None
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        act, self.others = (None, self.others) if self.mine else (self.others, None)
+        if act is not None:
+            act()
+            self.others = act
+
+
+def test_a_pass_that_comes_between_does_not_take_what_was_put_back_for_come_back_by_itself(
+    pair: tuple[Device, Device],
+) -> None:
+    laptop, _ = pair
+    name = run_of(laptop, laptop)
+    lock = _Overtaken()
+    engine = Engine(laptop.store, laptop.folder, laptop.around, lock)
+    engine.replica = laptop.replica
+    # given: an own file was absent at one look, and a look that somebody asks for comes as soon as it is there again
+    lose(laptop, name)
+    engine.run()
+    lock.others = lambda: laptop.folder.has(name) and engine.run()
+    # when: the second look puts the file back
+    engine.run()
+    # then: it is known to have been put back, so that it waits longer the next time
+    assert laptop.folder.has(name)
+    assert lost_files(laptop.store)[name].healed == 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from otpkeep_protocol.naming import NameKind, classify, file_name
+from otpkeep_protocol.naming import file_name
 from support_system import flipped, uri
 from support_three_sides import Side, arrives, in_step, three_sides
 
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.xdist_group("syncthing")  # they share three nodes
 
 IGNORED = "[0-7]*"
 """About every second file: names begin with a random hex digit."""
+
+_HARMLESS = "it is a damaged copy of {}.otpk, which is whole: nothing is lost"
 
 
 @pytest.fixture(scope="module")
@@ -115,44 +117,56 @@ def test_edits_on_all_sides_of_a_partition_are_all_there_after_it(trio: list[Sid
 
 def test_conflict_files_of_syncthing_are_read_told_and_never_deleted(trio: list[Side]) -> None:
     alpha, beta, gamma = trio
-    old, travelling = added_file(alpha), added_file(gamma)
+    old, travelling, twice = added_file(alpha), added_file(gamma), added_file(gamma)
+    strange = file_name(b"nobody made this")
     all_in_step(trio)
+    put_backs = [len(side.put_backs()) for side in trio]
     # given: while gamma is cut off, other bytes come there under names of alpha's files
     with gamma.node.stopped():
         cut, hidden = added_file(alpha), added_file(alpha)
         os.utime(old)
-        whole = {path.name: path.read_bytes() for path in (old, cut, hidden, travelling)}
+        whole = {path.name: path.read_bytes() for path in (old, cut, hidden, travelling, twice)}
         _spoil(gamma, cut.name, whole[cut.name][:-200], loses=True)
         _spoil(gamma, hidden.name, whole[hidden.name][:-200], loses=False)
         _spoil(gamma, old.name, flipped(whole[old.name], 300), loses=False)
-        # and: a file of gamma's is broken elsewhere, which is no conflict: it travels as an edit would
+        # and: two of gamma's are broken elsewhere, one of them at home too, where gamma puts it right at once
         _spoil(alpha, travelling.name, flipped(whole[travelling.name], 300), loses=False)
+        _spoil(alpha, twice.name, flipped(whole[twice.name], 300), loses=True)
+        _spoil(gamma, twice.name, flipped(whole[twice.name], 400), loses=False)
+        arrives(lambda: twice.read_bytes() == whole[twice.name], "gamma puts its own file right")
+        # and: on both sides a name of ours that nobody has given, here with another file's bytes, there with none of us
+        _spoil(alpha, strange, whole[old.name], loses=True)
+        _spoil(gamma, strange, b"written by a program that is not ours", loses=False)
         before = gamma.stamps()
         gamma.look()
         assert gamma.stamps() == before
-    # when: they meet, then: Syncthing has put one version of each aside, and everybody knows all edits
-    arrives(lambda: _put_aside(gamma) == {old.name, cut.name, hidden.name}, "there are conflict files")
-    arrives(lambda: all(_are_whole(side, whole) for side in trio), "who made a file puts it right")
+    # when: they meet, then: Syncthing has put one version of each aside, and who made a file has put it right
+    arrives(lambda: _put_aside(gamma) == {old.name, cut.name, hidden.name, twice.name, strange}, "there are conflicts")
+    arrives(lambda: all(_are_whole(side, whole) for side in trio), "all files are whole under their own names")
     all_in_step(trio)
-    # and: the one version that is damaged and stays is told for what it is; the whole ones are no trouble
+    assert [len(side.put_backs()) for side in trio] == [put_backs[0] + 2, put_backs[1], put_backs[2] + 2]
+    # and: damaged versions that stay are told for what they are; the whole ones are no trouble
     aside = gamma.conflicts()
-    damaged = sorted(name for name, data in aside.items() if data not in whole.values())
-    assert {name[:32] for name in damaged} == {cut.stem}
-    assert {name[:32] for name in aside.keys() - set(damaged)} == {old.stem, hidden.stem}
+    damaged = {name for name, data in aside.items() if data not in whole.values()}
+    assert _names_of(damaged) == {cut.name, twice.name}
+    assert _names_of(aside.keys() - damaged) == {old.name, hidden.name, strange}
     for side in trio:
-        problems = side.device.run("verify").json["problems"]
-        assert [problem["file"] for problem in problems] == damaged
-        assert all("which is whole: nothing is lost" in problem["message"] for problem in problems)
+        told = {problem["file"]: problem["message"] for problem in side.device.run("verify").json["problems"]}
+        assert told.keys() == damaged | {strange}
+        assert all(
+            told[n] == f"it is a damaged copy of {n[:32]}.otpk, which is whole: nothing is lost" for n in damaged
+        )
+        assert "not those that its name stands for" in told[strange]
     # and: no look deletes or writes anything more
     _nothing_moves(trio)
     assert all(side.conflicts() == aside for side in trio)
     # when: a person deletes what verify names, then: no doubt is left, and the whole copies stay
-    for name in damaged:
+    for name in (*damaged, strange):
         (beta.node.folder / name).unlink()
-    arrives(lambda: not any(set(damaged) & side.names() for side in trio), "it is gone everywhere")
+    all_in_step(trio)
     for side in trio:
-        assert side.device.run("verify").ok().json["problems"] == []
-        assert side.conflicts().keys() == aside.keys() - set(damaged)
+        assert side.device.run("verify", "--depth", "rebuild").ok().json["problems"] == []
+        assert side.conflicts().keys() == aside.keys() - damaged
 
 
 def test_what_a_node_ignores_is_waited_for_and_nothing_is_healed_in_circles(trio: list[Side]) -> None:
@@ -200,12 +214,17 @@ def test_a_receive_only_node_keeps_its_edits_and_says_that_nobody_has_seen_them(
     assert not any({path.name for path in files} & side.names() for side in (alpha, beta))
     assert gamma.folder_status()["seen_by"] == []
     # when: a person has the node's changes reverted, which deletes the files
-    mine = gamma.accounts()
+    mine, put_backs = gamma.accounts(), len(gamma.put_backs())
     gamma.node.revert()
     arrives(lambda: gamma.node.local_changes() == 0, "Syncthing deletes them")
-    # then: the daemon publishes them again, and no edit is lost
-    arrives(lambda: all(path.exists() for path in files), "they are there again")
+    # then: the daemon tells it, and publishes them again, each once; no edit is lost
+    arrives(lambda: len(gamma.put_backs()) == put_backs + len(files), "they are put back")
+    assert all(path.exists() for path in files)
+    assert any("2 events of gamma" in message for message in gamma.problems("rollback"))
     assert gamma.accounts() == mine
+    before_looks = gamma.stamps()
+    gamma.look()
+    assert gamma.stamps() == before_looks
     # and: they reach the others once the node sends again
     gamma.node.become("sendreceive")
     all_in_step(trio)
@@ -224,12 +243,17 @@ def _spoil(side: Side, name: str, data: bytes, *, loses: bool) -> None:
 
 
 def _put_aside(side: Side) -> set[str]:
-    return {f"{name[:32]}.otpk" for name in side.conflicts()}
+    return _names_of(side.conflicts())
+
+
+def _names_of(copies: Iterable[str]) -> set[str]:
+    """Return the names of the files of which these are conflict copies."""
+    return {f"{name[:32]}.otpk" for name in copies}
 
 
 def _are_whole(side: Side, whole: dict[str, bytes]) -> bool:
-    there = [name for name in side.names() if classify(name) is NameKind.SEALED_NAME]
-    return whole.keys() <= set(there) and all(file_name((side.node.folder / n).read_bytes()) == n for n in there)
+    files = side.files()
+    return all(files.get(name) == data for name, data in whole.items())
 
 
 def _nothing_moves(trio: list[Side]) -> None:
