@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support_convergence import Convergence, profile
 
+pytestmark = pytest.mark.sweep
 TestConvergence = Convergence.TestCase
 TestConvergence.settings = profile(20)

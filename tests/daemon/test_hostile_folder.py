@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support_convergence import profile
 from support_hostile import HostileFolder
 
+pytestmark = pytest.mark.sweep
 TestHostileFolder = HostileFolder.TestCase
 TestHostileFolder.settings = profile(15)
