@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.healing import AT_ONCE, lost_files
 from otpkeep_daemon.memory_folder import MemoryFolder
 from otpkeep_daemon.problems import problems
+from otpkeep_daemon.turns import Turns
 from otpkeep_protocol.events import Draft
 from otpkeep_protocol.healing import CLAIMED_S, FEW, REPEATED
 from otpkeep_protocol.ids import sha256
@@ -234,6 +236,13 @@ class TestNever:
         # and: locking changes nothing about that
         phone.lock_keys()
         later(phone, 2 * DAY_MS)
+        assert not set(old) & set(phone.folder.names())
+        # and: nor does a start without keys, or a repair that is asked for
+        phone.engine = Engine(phone.store, phone.folder, phone.around, Turns())
+        for _ in range(3):
+            later(phone, 2 * DAY_MS)
+        for name in old:
+            phone.engine.repair(name)
         assert not set(old) & set(phone.folder.names())
 
 
