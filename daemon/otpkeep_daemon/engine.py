@@ -31,6 +31,7 @@ BATCH = 32
 PASSING = ("beat", "snapshot")
 """Of these only the newest of a device matters."""
 BATCH_BYTES = 16_777_216
+_SUPERSEDED = "slots.passed"
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +66,7 @@ class Engine:
         self._folder = folder
         self._around = around
         self._lock = lock
-        self._superseded: frozenset[bytes] = frozenset()
+        self._superseded = self._superseded_before()
         self._unmarked: set[bytes] = set()
         self._own_writes: set[str] = set()
         self._reading = Reading(store, around, lock, lambda: self.replica)
@@ -252,7 +253,7 @@ class Engine:
         device, claimed = self._store.get("device"), self._store.claimed()
         replica = self.replica
         if replica is not None:
-            self._superseded = frozenset(replica.slot_hashes(superseded=True) - replica.slot_hashes())
+            self._remember_superseded(frozenset(replica.slot_hashes(superseded=True) - replica.slot_hashes()))
         retired = replica is not None and replica.retired
         return {
             f.name: Known(
@@ -264,6 +265,21 @@ class Engine:
             )
             for f in self._store.files()
         }
+
+    def is_superseded(self, digest: bytes) -> bool:
+        """Tell whether this is a slot that newer ones took the place of, though perhaps they have not arrived."""
+        return digest in self._superseded
+
+    def _superseded_before(self) -> frozenset[bytes]:
+        kept = self._store.get(_SUPERSEDED) or b""
+        return frozenset(kept[start : start + 32] for start in range(0, len(kept), 32))
+
+    def _remember_superseded(self, superseded: frozenset[bytes]) -> None:
+        """Keep them for a daemon that starts locked, and can't read the statements."""
+        if superseded != self._superseded:
+            with contextlib.suppress(StoreUnwritable), self._store.transaction():
+                self._store.put(_SUPERSEDED, b"".join(sorted(superseded)))
+            self._superseded = superseded
 
     def _check_back(self, listing: Listing, known: dict[str, Known]) -> None:
         """Accept another disk number, as removable disks get, once a known file reads back whole."""
@@ -371,6 +387,8 @@ class Engine:
         with self._lock:
             file = self._store.file_named(name)
             if file is None or file.kind in PASSING or self._store.is_replaced(file.hash):
+                return
+            if self.is_superseded(file.hash):
                 return
             if sha256(self._store.data(file.hash)) != file.hash:
                 raise IntegrityProblem("this device's own copy is damaged, too", "Repair it on another device.")

@@ -109,7 +109,7 @@ class Verification:
     def _kept(self, name: str, whole: FolderContent | None) -> Kept | None:
         with self._lock:
             file = self._store.file_named(name)
-            if file is None:
+            if file is None or self._engine.is_superseded(file.hash):
                 return None
             own, events = self._store.need("device"), self._store.events_in(file.hash)
             pieces, replaced = self._store.pieces_in(file.hash), self._store.is_replaced(file.hash)

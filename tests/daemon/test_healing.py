@@ -239,6 +239,13 @@ class TestNever:
         phone.lock_keys()
         later(phone, 2 * DAY_MS)
         assert not set(old) & set(phone.folder.names())
+        # and: nor does a start without keys, or a repair that is asked for
+        phone.engine = Engine(phone.store, phone.folder, phone.around, Turns())
+        for _ in range(3):
+            later(phone, 2 * DAY_MS)
+        for name in old:
+            phone.engine.repair(name)
+        assert not set(old) & set(phone.folder.names())
 
 
 class TestAgainAndAgain:
