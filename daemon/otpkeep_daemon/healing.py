@@ -43,6 +43,8 @@ class Healing:
         self._around = around
         self._lost: dict[str, Lost] | None = None
         self._unwritten = False
+        self._hastened: set[str] = set()
+        """What was put back in haste: once is enough, else two who do it would never end."""
 
     def due(
         self,
@@ -61,15 +63,24 @@ class Healing:
             return []
         self._remember(healing.follow(before, absent, self._now()))
         others = any(not known[name].own for name in absent)
-        return healing.due(
-            self._remembered(),
-            known,
-            [name for name, row in before.items() if row.gone],
-            self._now(),
-            self._share,
-            closed=others and healing.unopened(listing, known, looked, locked=locked),
-            at_once=self.at_once,
-        )
+        closed = others and healing.unopened(listing, known, looked, locked=locked)
+        again = [name for name, row in before.items() if row.gone]
+        found = self._due(self._remembered(), known, again, closed=closed, at_once=False)
+        if self.at_once:
+            first = {name: row for name, row in self._remembered().items() if name not in self._hastened}
+            found += [name for name in self._due(first, known, again, closed=closed, at_once=True) if name not in found]
+        return found
+
+    def _due(
+        self,
+        lost: Mapping[str, Lost],
+        known: Mapping[str, Known],
+        before: Collection[str],
+        *,
+        closed: bool,
+        at_once: bool,
+    ) -> list[str]:
+        return healing.due(lost, known, before, self._now(), self._share, closed=closed, at_once=at_once)
 
     def put_back(self, names: Collection[str]) -> None:
         """Take in that these were put back now, as far as they are followed still: the folder may be another one."""
@@ -77,6 +88,8 @@ class Healing:
         again = {name: healing.put_back(lost[name], self._now()) for name in names if name in lost}
         for name, row in again.items():
             log.info(event("put-back", file=name, times=row.healed))
+        if self.at_once:
+            self._hastened |= again.keys()
         self._remember(lost | again)
 
     @property
@@ -88,11 +101,13 @@ class Healing:
         """End the haste once nothing is missing any more."""
         gone = [n for n, row in self._remembered().items() if row.gone and n in known and not known[n].claimed]
         if self.at_once and not gone:
+            self._hastened.clear()
             with self._store.transaction():
                 self._store.change("DELETE FROM meta WHERE key = ?", AT_ONCE)
 
     def forget(self) -> None:
         """Begin anew: another folder is looked at, in which everything is known to be."""
+        self._hastened.clear()
         self._remember({})
 
     def _now(self) -> int:

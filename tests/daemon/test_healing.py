@@ -361,6 +361,28 @@ class TestALargePart:
         assert set(half_gone) <= set(laptop.folder.names())
         assert laptop.store.get(AT_ONCE) is None
 
+    def test_the_word_puts_each_file_back_once_though_something_keeps_it_from_ending(
+        self, laptop: Device, half_gone: list[str]
+    ) -> None:
+        # given: a file that does not open keeps others' files away, so that the word holds on
+        ring = new_keyring(Random("another epoch")(112))
+        data = seal(b"x", "unopened", type(ring)(laptop.ring.vault, ring.id_key, ring.epochs, None))
+        laptop.folder.put(file_name(data), data)
+        with laptop.store.transaction():
+            laptop.store.put(AT_ONCE, b"yes")
+        own = half_gone[0]
+        laptop.run()
+        assert laptop.folder.has(own)
+        assert laptop.store.get(AT_ONCE) == b"yes"
+        # when: an own file goes again and again
+        for _ in range(3):
+            lose(laptop, own)
+            later(laptop, 60_000)
+        # then: it waits as it would without the word
+        assert not laptop.folder.has(own)
+        later(laptop, HOUR_MS)
+        assert laptop.folder.has(own)
+
     def test_what_is_remembered_goes_when_all_is_well(self, laptop: Device, half_gone: list[str]) -> None:
         laptop.run()
         assert set(lost_files(laptop.store)) == set(half_gone)
