@@ -19,6 +19,9 @@ from otpkeep_daemon.turns import Turns
 from otpkeep_daemon.whole_check import WholeCheck
 from otpkeep_protocol.ids import sha256
 
+_CAUSES = ("damaged", "missing", "unreadable", "store")
+"""Told first: what a broken file held may be why others are in doubt."""
+
 
 class Verification:
     """One verification. `names` needs no key; `content` opens every file; `rebuild` makes a restore drill besides.
@@ -141,7 +144,7 @@ class Verification:
     def _answer(self, files: int, whole: FolderContent | None, drilled: Drilled | None) -> dict[str, Any]:
         with self._lock:
             events = whole.count if whole is not None else self._store.event_count()
-        self._findings.sort(key=lambda finding: (finding.file is None, finding.file or ""))
+        self._findings.sort(key=lambda f: (f.kind not in _CAUSES, f.file is None, f.file or ""))
         answer = {
             "ok": findings.is_whole(self._findings),
             "depth": self._depth,
