@@ -27,7 +27,7 @@ HARM = {
     "last byte missing": lambda data: data[:-1],
     "zeros": lambda data: bytes(len(data)),
     "half zeros": lambda data: data[: len(data) // 2] + bytes(len(data) - len(data) // 2),
-    "bit flipped": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    "bit flipped": lambda data: data[:-1] + bytes(byte ^ 1 for byte in data[-1:]),
 }
 """What clients and disks make of a file in place."""
 spellings = st.sampled_from(SPELLINGS)
