@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from otpkeep_daemon.healing import AT_ONCE
 from otpkeep_protocol.errors import Unreachable
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.naming import file_name
@@ -126,8 +127,10 @@ class HostileFolder(Convergence):
     @rule(number=which, spelling=spellings)
     def copy_the_folder_into_itself(self, number: int, spelling: str) -> None:
         device = self.harmed(number)
-        deliver(device, device, spell=lambda name: spelling.format(name.removesuffix(".otpk")))
-        device.run()
+        names = [name for name in device.folder.names() if name in self.whole]
+        if device.folder.reachable:
+            deliver(device, device, names, lambda name: spelling.format(name.removesuffix(".otpk")))
+            device.run()
 
     @rule(number=which, pick=picks, hidden=st.booleans())
     def evict_a_file(self, number: int, pick: int, hidden: bool) -> None:
@@ -181,8 +184,9 @@ class HostileFolder(Convergence):
         for _ in range(2):
             device.run()
             device.clock.ms += PATIENCE_S * 1000
+        outcome = device.run()
         self.remember(device)
-        if device.run().trouble is not None:
+        if outcome.trouble is not None:
             assert {"unreachable", "folder-unreachable"} & {problem["kind"] for problem in device.problems()}
             return
         sound = {sha256(data) for data in self.whole.values()}
@@ -203,13 +207,14 @@ class HostileFolder(Convergence):
         return data
 
     def become_honest(self) -> None:
-        """Bring everything back, let each device put its own files right, and carry what is whole everywhere."""
+        """Bring everything back, have each device put right what it can, and carry what is whole everywhere."""
         for device in self.world.devices:
             self.bring_back(device)
-            for _ in range(3):
-                outcome = device.run()
-            if outcome.trouble is not None or outcome.missing:
+            if device.run().trouble is not None:
                 device.engine.adopt_folder()  # as the person does whom status asked for it
+            with device.store.transaction():
+                device.store.put(AT_ONCE, b"yes")  # as `accept-rollback` does: they need not wait days for it
+            for _ in range(3):
                 device.run()
         for source in self.world.devices:
             self.remember(source)

@@ -172,7 +172,7 @@ class Engine:
         read = 0
         try:
             with self._lock:
-                self._note(listing, steps)
+                self._note(steps)
             known = self._statements()
             for batch in _batches(steps.read, sizes):
                 read += self._read(batch, listing, looked)
@@ -297,13 +297,9 @@ class Engine:
         stored, data = self._store.file_named(name), read_one(self._folder, name)
         return stored is not None and data is not None and sha256(data) == stored.hash
 
-    def _note(self, listing: Listing, steps: Plan) -> None:
-        now = self._around.now() // 1000
-        found = {f.name: f for f in listing.files}
-        fine = [Looked(name, found[name].size, found[name].mtime_ns, "ok", now, name) for name in steps.present]
-        if fine or steps.forget:
+    def _note(self, steps: Plan) -> None:
+        if steps.forget:
             with self._store.transaction():
-                self._store.set_looked(fine)
                 self._store.forget_looked(steps.forget)
 
     # publishing

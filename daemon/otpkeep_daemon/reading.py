@@ -64,7 +64,7 @@ class Reading:
 
     def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
         stored = self._store.file_named(name)
-        if stored is not None and stored.hash != sha256(data) and verdict.kind in ("pending", "foreign", "slot"):
+        if stored is not None and stored.hash != sha256(data):
             return Verdict("damaged", "its bytes are not those that its name stands for")
         if verdict.kind == "foreign" and EXTENSION in name:
             return Verdict("pending", "not the bytes of a file of otpkeep, or not yet")

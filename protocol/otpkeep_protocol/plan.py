@@ -54,10 +54,9 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Names to read; names that are there as expected; verdicts to forget; names that wait; names that are missing."""
+    """Names to read; verdicts to forget; names that wait to be published; names that are missing."""
 
     read: tuple[str, ...]
-    present: tuple[str, ...]
     forget: tuple[str, ...]
     publish: tuple[str, ...]
     missing: tuple[str, ...]
@@ -99,35 +98,23 @@ def decide(
 
     What is missing is named here, and whether it is put back decided once the files to read were read (`healing`).
     """
-    read = [
-        name
-        for name, seen in listing.items()
-        if _to_read(seen, known.get(name), looked.get(name), resting=name in resting)
-    ]
-    present = [name for name, seen in listing.items() if name not in looked and _as_stored(seen, known.get(name))]
+    read = [name for name, seen in listing.items() if _to_read(seen, looked.get(name), resting=name in resting)]
     copies = {seen.content for name, seen in looked.items() if name in listing}
     there = listing.keys() | evicted | copies
     missing = [name for name, file in known.items() if file.published and not file.passing and name not in there]
     waiting = [name for name, file in known.items() if not file.published]
     return Plan(
         tuple(read) if unlocked else (),
-        tuple(present),
         tuple(name for name in looked if name not in listing),
         tuple(waiting) if publishing else (),
         tuple(missing),
     )
 
 
-def _to_read(seen: Seen, known: Known | None, looked: Seen | None, *, resting: bool) -> bool:
-    if looked is None:
-        return not _as_stored(seen, known)
-    if (looked.size, looked.mtime_ns) != (seen.size, seen.mtime_ns):
+def _to_read(seen: Seen, looked: Seen | None, *, resting: bool) -> bool:
+    if looked is None or (looked.size, looked.mtime_ns) != (seen.size, seen.mtime_ns):
         return True
     return looked.verdict not in FINAL_VERDICTS and not resting
-
-
-def _as_stored(seen: Seen, known: Known | None) -> bool:
-    return known is not None and known.size == seen.size
 
 
 def beat_due(now: int, last_word: int, *, news: bool) -> bool:

@@ -105,6 +105,46 @@ class TestOthersFiles:
         laptop.run()
         assert laptop.verdicts()[name] == "ok"
 
+    @pytest.mark.parametrize("looked_before", [True, False])
+    def test_two_files_that_were_given_each_other_s_names_get_their_own_bytes_back(
+        self, pair: tuple[Device, Device], looked_before: bool
+    ) -> None:
+        # given: two new files of the laptop, of one size
+        laptop, _ = pair
+        before = laptop.own_files()
+        laptop.add("shop")
+        laptop.add("news")
+        assert laptop.engine.publish()
+        if looked_before:
+            laptop.run()
+        one, other = set(laptop.own_files()) - set(before)
+        right = {name: laptop.folder.read(name) or b"" for name in (one, other)}
+        assert len(right[one]) == len(right[other])
+        # when: the folder gives each the other's bytes, after the laptop has looked at them, or before it ever did
+        laptop.folder.put(one, right[other])
+        laptop.folder.put(other, right[one])
+        laptop.run()
+        laptop.run()
+        # then
+        assert {name: laptop.folder.read(name) for name in right} == right
+
+    def test_bytes_of_a_known_file_under_another_one_s_name_keep_nobody_from_that_one(
+        self, pair: tuple[Device, Device]
+    ) -> None:
+        # given: of two copies of a file of the laptop, the folder of the phone got the wrong one
+        laptop, phone = pair
+        laptop.add("shop")
+        assert laptop.engine.publish()
+        known, [fresh] = run_of(phone, laptop), [n for n in laptop.own_files() if not phone.folder.has(n)]
+        phone.folder.put(fresh, phone.folder.read(known) or b"")
+        phone.run()
+        assert phone.held() != laptop.held()
+        # when: the right one comes, of the same size
+        deliver(laptop, phone, [fresh])
+        phone.run()
+        # then
+        assert phone.held() == laptop.held()
+
     def test_with_backup_off_none_is_put_back(self, pair: tuple[Device, Device]) -> None:
         laptop, phone = pair
         with laptop.store.transaction():
