@@ -24,6 +24,7 @@ SUPERSEDED = "slots.superseded"
 """Where the hashes of replaced slots are kept, 32 bytes each, readable without keys."""
 _ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET_EVENT = "DELETE FROM events WHERE writer = ? AND seq = ? AND hash = ?"
+_LOG_ORDER = ("lamport", "wall", "writer", "seq", "events.hash")
 _EVENT_AND_FILE = "SELECT events.hash, files.hash FROM events JOIN files ON files.id = file"
 
 
@@ -219,7 +220,7 @@ class Store(Packs):
 
     def log(self, account: bytes | None, *, newest: bool = True) -> Iterator[tuple[bytes, bytes]]:
         """Yield (event hash, file hash) in log order, of one account or of all."""
-        order = ", ".join(f"{column} {'DESC' if newest else 'ASC'}" for column in ("lamport", "wall", "writer", "seq"))
+        order = ", ".join(f"{column} {'DESC' if newest else 'ASC'}" for column in _LOG_ORDER)
         where = "WHERE events.account = ?" if account is not None else ""
         query = f"{_EVENT_AND_FILE} {where} ORDER BY {order}"
         yield from self._db.execute(query, () if account is None else (account,))

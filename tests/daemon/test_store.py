@@ -85,7 +85,7 @@ class TestManyEventsAtOnce:
     def test_the_log_needs_no_sorting_of_all_events(self, tmp_path: Path, store: Store) -> None:
         # SQLite sorts only within equal lamports if it walks the index
         with closing(sqlite3.connect(tmp_path / "store.db")) as db:
-            order = "ORDER BY lamport DESC, wall DESC, writer DESC, seq DESC"
+            order = "ORDER BY lamport DESC, wall DESC, writer DESC, seq DESC, hash DESC"
             for where, index in (("", "log_order"), ("WHERE account = x'00'", "account_order")):
                 query = f"EXPLAIN QUERY PLAN SELECT hash FROM events {where} {order}"  # noqa: S608 - constants
                 plan = [row[3] for row in db.execute(query)]
@@ -194,13 +194,17 @@ class TestEvents:
 
         assert store.event_count() == 2
 
-    def test_both_branches_of_a_fork_are_kept(self, store: Store) -> None:
+    @pytest.mark.parametrize("newest", [True, False])
+    def test_both_branches_of_a_fork_are_kept_in_an_order_that_is_the_same_everywhere(
+        self, store: Store, newest: bool
+    ) -> None:
         anna = Hand("anna")
-        twin = anna.copy("twin")
-        events = [anna.write(add(ACCOUNT)), twin.write(add(ACCOUNT))]
-        add_file(store, new_file(b"1", *anna.events), new_file(b"2", *twin.events))
+        twins = [anna, *(anna.copy(f"twin {number}") for number in range(4))]
+        events = [twin.write(add(ACCOUNT)) for twin in twins]
+        add_file(store, *(new_file(str(number).encode(), *twin.events) for number, twin in enumerate(twins)))
 
-        assert {event for event, _ in store.log(ACCOUNT)} == {event.hash for event in events}
+        in_order = sorted((event.hash for event in events), reverse=newest)
+        assert [event for event, _ in store.log(ACCOUNT, newest=newest)] == in_order
 
     def test_the_head_is_the_last_of_a_writer(self, store: Store) -> None:
         anna = Hand("anna")
