@@ -9,7 +9,7 @@ from otpkeep_daemon.database import SET_ASIDE
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.store import NewFile, Store
 from otpkeep_protocol import content
-from otpkeep_protocol.content import Beat, Run, Snapshot
+from otpkeep_protocol.content import Beat, Snapshot
 from otpkeep_protocol.errors import IntegrityProblem, Malformed, NotAuthentic
 from otpkeep_protocol.events import Event
 
@@ -25,16 +25,12 @@ class Archive:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
-        self._troubled = store.troubled_files()
         self._invalid = store.invalid_events()
         self._opened = lru_cache(maxsize=OPENED)(self._open_file)
 
     def note(self, new: NewFile) -> None:
-        """Take in that a file was stored: of one with invalid events, every rule must be checked again."""
-        invalid = {event.hash for event in new.events if event.problem is not None}
-        if invalid:
-            self._invalid |= invalid
-            self._troubled.add(new.hash)
+        """Take in that a file was stored: of invalid events every rule is checked again, in whatever file they are."""
+        self._invalid |= {event.hash for event in new.events if event.problem is not None}
 
     def events(self) -> Iterator[Event]:
         """Yield every held event, in the order in which this device got them."""
@@ -46,7 +42,7 @@ class Archive:
         contents = self._store.contents(("run",)) if numbers is None else self._store.contents_of(numbers)
         for files in _batches(contents):
             opened = [(digest, self._open(digest, data)) for digest, data in files]
-            events = [event for digest, content in opened for event in self._events_in(digest, content)]
+            events = [event for _, found in opened for event in self._events_in(found)]
             yield [event for event in events if event.problem is not None or event.hash not in self._invalid]
 
     def beats(self) -> Iterator[Beat]:
@@ -89,13 +85,10 @@ class Archive:
 
     def _open_file(self, digest: bytes) -> Mapping[bytes, Event]:
         opened = self._open(digest, self._store.data(digest))
-        return {event.hash: event for event in self._events_in(digest, opened)}
+        return {event.hash: event for event in self._events_in(opened)}
 
-    def _events_in(self, digest: bytes, opened: bytes) -> list[Event]:
-        if digest not in self._troubled:
-            return content.reread(opened)
-        found = self._keys.read(opened)
-        return [self._keys.checked(event) for event in found.events] if isinstance(found, Run) else []
+    def _events_in(self, opened: bytes) -> list[Event]:
+        return content.reread(opened, self._invalid, self._keys.read_event)
 
     def _open(self, digest: bytes, data: bytes) -> bytes:
         """Return the content of a stored file. IntegrityProblem if the disk has damaged it."""

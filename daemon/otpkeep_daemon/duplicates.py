@@ -18,9 +18,7 @@ def duplicates(store: Store, archive: Archive, owner: bytes) -> list[tuple[bytes
     taken: set[bytes] = set()
     for idle in store.idle_runs(owner):
         run = archive.run(idle)
-        events = content.reread(run)
-        first, last = events[0].dot, events[-1].dot
-        for other in store.files_of_events(first.writer, first.seq, last.seq):
+        for other in store.files_of_events(*content.ends(run)):
             old = superfluous((idle, content.bodied(run)), (other, content.bodied(archive.run(other))))
             if old is not None and not taken & {idle, other}:
                 taken |= {idle, other}

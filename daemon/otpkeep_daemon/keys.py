@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from otpkeep_protocol import content, keyring, sealing, statements
+from otpkeep_protocol import content, events, keyring, sealing, statements
 from otpkeep_protocol.content import Author, Content
 from otpkeep_protocol.errors import NotAuthentic
 from otpkeep_protocol.events import Event
@@ -72,6 +72,10 @@ class Keys:
     def read(self, opened: bytes) -> Content:
         """Return what the content of a file says, as `content.read` does."""
         return content.read(opened, self.keyring, self.understood)
+
+    def read_event(self, envelope: bytes, body: bytes | None) -> Event:
+        """Return the event of stored bytes with every rule checked, as when it came in."""
+        return self.checked(events.read(envelope, body, self.keyring.vault, self.understood))
 
     def checked(self, event: Event) -> Event:
         """Return the event, without effect if it carries an admin statement that the admin did not sign."""

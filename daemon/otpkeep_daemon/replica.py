@@ -83,6 +83,7 @@ class Replica:
             with self.store.transaction():
                 self.store.understand(understood)
                 self._note_packs(understood)
+                self._settle_packs()
             self.archive = Archive(self.store, self.keys)
 
     @property

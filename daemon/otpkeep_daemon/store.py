@@ -236,11 +236,6 @@ class Store(Packs):
         found: tuple[int, bytes] | None = self._db.execute(query, (writer,)).fetchone()
         return found
 
-    def troubled_files(self) -> set[bytes]:
-        """Return the hashes of the files of which some event has a problem."""
-        query = "SELECT DISTINCT files.hash FROM events JOIN files ON files.id = file WHERE problem IS NOT NULL"
-        return {row[0] for row in self._db.execute(query)}
-
     def invalid_events(self) -> set[bytes]:
         """Return the hashes of the events that have a problem."""
         return {row[0] for row in self._db.execute("SELECT hash FROM events WHERE problem IS NOT NULL")}

@@ -8,7 +8,7 @@ import pytest
 
 from otpkeep_protocol import state as states
 from otpkeep_protocol import wire
-from otpkeep_protocol.content import Beat, Run, Snapshot, make_beat, read, reread
+from otpkeep_protocol.content import Beat, Run, Snapshot, ends, make_beat, read, reread
 from otpkeep_protocol.errors import Malformed, NotAuthentic
 from otpkeep_protocol.ids import sha256
 from otpkeep_protocol.statements import sign
@@ -37,6 +37,15 @@ class TestRuns:
         assert (run.device, run.writer) == (anna.author.device, anna.writer)
         assert list(run.events) == anna.events
         assert reread(anna.run()) == anna.events
+        assert ends(anna.run(2)) == (anna.writer, 2, len(anna.events))
+
+    def test_what_is_in_doubt_is_read_as_from_outside(self, anna: Hand) -> None:
+        doubtful = anna.events[1]
+
+        found = reread(anna.run(), {doubtful.hash}, lambda _envelope, _body: doubtful._replace(problem="so"))
+
+        assert [event.problem for event in found] == [None, "so", None]
+        assert [event.hash for event in found] == [event.hash for event in anna.events]
 
     def test_one_signature_speaks_for_any_run_that_ends_where_it_was_given(self, anna: Hand) -> None:
         whole, tail = wire.unpack(anna.run()), wire.unpack(anna.run(2))
