@@ -9,15 +9,15 @@ in the file yet would look like deletes, and what it never held can't be missing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otpkeep_daemon.accounts import edit_draft
 from otpkeep_protocol import wire
 from otpkeep_protocol.events import Draft
-from otpkeep_protocol.ids import sha256
-from otpkeep_protocol.state import comparable, same
+from otpkeep_protocol.ids import Dot, sha256
+from otpkeep_protocol.state import LIVE, comparable, same
 from otpkeep_protocol.view import View
 
 MOST_DELETES = 3
@@ -78,15 +78,19 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What this device knows: its accounts, which of them are placeholders, and two questions about their past.
+    """What this device knows: its accounts, which of them are placeholders, and questions about their past.
 
     `had(account)` are all values that each field ever had, encoded; `had_elsewhere` those that other devices gave it.
+    `writes(account, registers)` are the events of other devices that these registers show. `is_behind(item)` tells
+    whether a file that otpkeep writes has not been given yet what the account of this entry is now.
     """
 
     views: Mapping[bytes, View]
     placeholders: frozenset[bytes]
     had: Callable[[bytes], Mapping[str, set[bytes]]]
     had_elsewhere: Callable[[bytes], Mapping[str, set[bytes]]]
+    writes: Callable[[bytes, Collection[str]], tuple[Dot, ...]] = lambda _account, _registers: ()
+    is_behind: Callable[[Item], bool] = lambda _item: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,7 @@ def decide(
     for before, after in changes.pairs:
         drafts += _edit(before, after, here, flips, concurrent=concurrent, wall=wall)
     if not concurrent:
-        drafts += [_delete(item.account) for item in _leaving(changes.gone, kept, here)]
+        drafts += [_delete(item, here) for item in _leaving(changes.gone, kept, here)]
     items = tuple(replace(after, account=before.account) for before, after in changes.pairs)
     recent = _recent(held.flips, flips, wall)
     made = Decision(tuple(drafts), changes.fresh, items, (*recent, *flips))
@@ -205,8 +209,11 @@ def _leaving(gone: Sequence[Item], kept: set[bytes | None], here: Here) -> list[
     return list(found.values())
 
 
-def _delete(account: bytes | None) -> Draft:
-    return Draft("account.delete", account, alive=False)
+def _delete(item: Item, here: Here) -> Draft:
+    """Return the draft of a delete; by somebody who could not see another device's edit, that edit beats it."""
+    assert item.account is not None
+    unseen = here.writes(item.account, (LIVE,)) if here.is_behind(item) else ()
+    return Draft("account.delete", item.account, alive=False, unseen=unseen)
 
 
 def _edit(before: Item, after: Item, here: Here, flips: list[Flip], *, concurrent: bool, wall: int) -> list[Draft]:
@@ -224,8 +231,17 @@ def _edit(before: Item, after: Item, here: Here, flips: list[Flip], *, concurren
     flips += [_flip(wall, account, name, before.fields.get(name), value) for name, value in news.items()]
     if "otp" in news:
         news["otp"] = _counted(news["otp"], shown)
-    drafts = [edit_draft(account, news)] if news else []
+    unseen = here.writes(account, _gone_on(shown, before, news))
+    drafts = [replace(edit_draft(account, news), unseen=unseen)] if news else []
     return drafts if "otp" in news else [*drafts, *_raised(before, after, shown)]
+
+
+def _gone_on(shown: View, before: Item, news: Mapping[str, Any]) -> list[str]:
+    """Return the fields that have gone on to another value than the file held, or holds: nobody saw it there."""
+    if shown.deleted:
+        return []
+    values = (news, before.fields)
+    return [name for name in news if not any(same(shown.values, name, known.get(name)) for known in values)]
 
 
 def _is_news(shown: View, name: str, before: Item, value: Any, here: Here, *, concurrent: bool) -> bool:

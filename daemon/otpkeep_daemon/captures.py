@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from otpkeep_daemon import capture
@@ -12,6 +12,8 @@ from otpkeep_daemon.formats import registry
 from otpkeep_daemon.formats.aegis import ENCRYPTED
 from otpkeep_daemon.formats.registry import Opened
 from otpkeep_daemon.imports import Import, Imported, Revive, had_by
+from otpkeep_daemon.intended import is_behind
+from otpkeep_daemon.own_vault import exportable
 from otpkeep_daemon.watches import OWN
 from otpkeep_protocol.errors import (
     Locked,
@@ -23,6 +25,7 @@ from otpkeep_protocol.errors import (
     WrongPassphrase,
 )
 from otpkeep_protocol.events import Draft
+from otpkeep_protocol.ids import Dot
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,15 @@ class Capture:
         own: bool,
         concurrent: bool = False,
         accepted: bool = False,
+        behind: bool = False,
     ) -> Captured:
         """Return what a content does to accounts; `held` is None at the first look at a file.
 
-        `concurrent` as for `capture.decide`.
+        `concurrent` as for `capture.decide`; a file that is `behind` was not written since there was news.
         """
         items, skipped = items_of(opened), len(opened.parsed.skipped)
         before = held or Held()
-        here = self._here()
+        here = self._here(opened.parsed.format if behind else None)
         secret = self._own_secrets()
         decision = capture.decide(
             before, items, here, skipped=skipped, concurrent=concurrent, wall=self._now, accepted=accepted
@@ -134,10 +138,24 @@ class Capture:
             return False
         return True
 
-    def _here(self) -> Here:
+    def _here(self, behind: str | None) -> Here:
+        """Return what is known here; `behind` is the format of a file that is."""
         shown = {view.account: view for view in self._accounts.views()}
         marked = frozenset(account for account, view in shown.items() if self._accounts.is_placeholder(view))
-        return Here(shown, marked, self._had, self._had_elsewhere)
+        alive = dict(exportable(self._accounts).accounts) if behind is not None else {}
+
+        def is_late(item: Item) -> bool:
+            account = alive.get(item.account) if item.account is not None else None
+            return behind is not None and account is not None and is_behind(item, account, behind)
+
+        return Here(shown, marked, self._had, self._had_elsewhere, self._writes, is_late)
+
+    def _writes(self, account: bytes, registers: Collection[str]) -> tuple[Dot, ...]:
+        replica = self._accounts.replica
+        devices, own = replica.store.writers(), replica.keys.author.device
+        subject = replica.state.subjects[account]
+        dots = {dot for name in registers if name in subject.registers for dot in subject.registers[name].dots}
+        return tuple(sorted(dot for dot in dots if devices.get(dot.writer) != own and replica.chains.holds(dot)))
 
     def _had(self, account: bytes) -> Mapping[str, set[bytes]]:
         return had_by(self._accounts.replica.archive.log(account))

@@ -51,6 +51,13 @@ def is_empty(change: Rewrite) -> bool:
     return not (change.changed or change.removed or change.added)
 
 
+def is_behind(item: Item, account: Account, format: str) -> bool:  # noqa: A002  # as above
+    """Tell whether an entry is still to be given values that the account has; a counter is none of them."""
+    assert item.account is not None
+    fit = registry.as_held(format, item.account, account)
+    return fit is not None and not _alike(item.fields, fit.to_fields())
+
+
 def _fitting(item: Item, account: Account, format: str, *, own: bool) -> Account | None:  # noqa: A002  # as above
     """Return the account as the format can hold it, None if the entry holds it so already."""
     misnamed = own and not _is_own(item)
@@ -63,12 +70,15 @@ def _fitting(item: Item, account: Account, format: str, *, own: bool) -> Account
 
 def _same(fields: Mapping[str, object], account: Account) -> bool:
     """Tell whether the entry holds the account; its counter may be ahead, since counters are only raised."""
-    wanted = account.to_fields()
-    if any(comparable(n, fields.get(n)) != comparable(n, wanted.get(n)) for n in {*fields, *wanted}):
+    if not _alike(fields, account.to_fields()):
         return False
     otp = fields["otp"]
     assert isinstance(otp, Mapping)
     return account.otp.counter is None or otp["counter"] >= account.otp.counter
+
+
+def _alike(fields: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
+    return all(comparable(n, fields.get(n)) == comparable(n, wanted.get(n)) for n in {*fields, *wanted})
 
 
 def _is_own(item: Item) -> bool:

@@ -188,7 +188,7 @@ class Replica:
                 prev,
                 self.chains.clock + number,
                 max(0, self.around.now()),
-                self._seen_by(draft, [*others, own] if own is not None else others, author),
+                self._seen_by(draft, others, own, author),
                 self.around.random(16),
             )
             composed.append(compose(draft, place))
@@ -197,8 +197,12 @@ class Replica:
             own = Piece(author.writer, own.first if own is not None else 1, event.dot.seq, event.dot.hash)
         return composed
 
-    def _seen_by(self, draft: Draft, held: list[Piece], author: Author) -> tuple[Piece, ...]:
-        return draft.seen if draft.seen is not None else tuple(within_budget(held, author.writer))
+    def _seen_by(self, draft: Draft, others: list[Piece], own: Piece | None, author: Author) -> tuple[Piece, ...]:
+        if draft.seen is not None:
+            return draft.seen
+        if draft.unseen:
+            others = [piece for piece in self.chains.seen_but(draft.unseen) if piece.writer != author.writer]
+        return tuple(within_budget([*others, own] if own is not None else others, author.writer))
 
     def _store_run(self, author: Author, pairs: list[Pair], composed: list[tuple[bytes, bytes, Event]]) -> None:
         envelopes = {envelope for envelope, _ in pairs}

@@ -175,8 +175,9 @@ class Watching:
         watched = self.watched
         copies = watched.watches.copies(watch.path).values()
         beside = watch.content is not None and any(copy.base == watch.content for copy in copies)
+        behind = watch.two_way and watch.version != watched.store.event_count()
         captured = Capture(accounts, watched.around.now()).take(
-            watched.held(accounts, watch), opened, own=watch.format == OWN, concurrent=beside
+            watched.held(accounts, watch), opened, own=watch.format == OWN, concurrent=beside, behind=behind
         )
         if captured.reason is not None:
             with watched.store.transaction():

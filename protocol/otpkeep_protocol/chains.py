@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from otpkeep_protocol.context import Context, Forks, Link, Place, from_pieces, pieces_of
+from otpkeep_protocol.context import Context, Forks, Link, Place, covers, from_pieces, pieces_of
 from otpkeep_protocol.events import Event
 from otpkeep_protocol.ids import Dot, Piece, WriterId
 
@@ -65,6 +65,10 @@ class Chain:
             link = self.links.get((dot.seq, dot.hash))
             return link is not None and link.held
         return dot.seq in self.held and self.hashes[dot.seq] == dot.hash
+
+    def before(self, dot: Dot) -> bytes | None:
+        """Return the 16-byte hash of the event before a held one, None if there is none."""
+        return self.hashes.get(dot.seq - 1) if self.links is None else self.links[dot.seq, dot.hash].prev
 
     def held_count(self) -> int:
         """Return how many events are held, those of every branch."""
@@ -195,6 +199,22 @@ class Chains:
     def seen(self) -> tuple[Piece, ...]:
         """Return the pieces that an event written now would list, ascending."""
         return tuple(pieces_of(self.context()))
+
+    def seen_but(self, dots: Collection[Dot]) -> tuple[Piece, ...]:
+        """Return the same for an event whose author had not seen these held ones."""
+        pieces = list(self.seen())
+        for dot in dots:
+            pieces = [part for piece in pieces for part in self._around(piece, dot)]
+        return tuple(sorted(pieces))
+
+    def _around(self, piece: Piece, dot: Dot) -> list[Piece]:
+        """Return what is left of a piece without one event."""
+        writer, first, last, tip = piece
+        if writer != dot.writer or not covers({writer: (piece,)}, dot, self.forks):
+            return [piece]
+        before = self._chains[writer].before(dot)
+        head = [Piece(writer, first, dot.seq - 1, before)] if dot.seq > first and before is not None else []
+        return [*head, *([Piece(writer, dot.seq + 1, last, tip)] if dot.seq < last else [])]
 
     def context(self) -> Context:
         """Return all that is held, as a context."""

@@ -32,8 +32,9 @@ NEEDS_UPDATE = "it needs a newer otpkeep"
 class Draft:
     """What an author wants to record; `values` maps field names to wire values, None meaning unset.
 
-    `seen` is given only for what is written again: what it had seen, instead of all that is held now. `critical` are
-    the features without which nobody may take the event for what it seems.
+    `seen` is given only for what is written again: what it had seen, instead of all that is held now. `unseen` are
+    events that are held, and that whoever made the edit did not know. `critical` are the features without which nobody
+    may take the event for what it seems.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Draft:
     extra: Mapping[str, wire.Value] = field(default_factory=dict, repr=False)
     seen: tuple[Piece, ...] | None = None
     critical: tuple[str, ...] = ()
+    unseen: tuple[Dot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

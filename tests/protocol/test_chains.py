@@ -53,6 +53,16 @@ class TestHolding:
 
         assert Chains([*anna.events, *ben.events]).seen() == tuple(sorted([anna.piece(), ben.piece()]))
 
+    def test_what_an_author_had_not_seen_is_left_out_alone(self, anna: Hand) -> None:
+        chains = Chains(anna.events)
+
+        assert chains.seen_but([anna.events[3].dot]) == (anna.piece(1, 3), anna.piece(5, 7))
+        assert chains.seen_but([anna.events[0].dot]) == (anna.piece(2, 7),)
+        assert chains.seen_but([anna.last.dot, anna.events[5].dot]) == (anna.piece(1, 5),)
+        assert chains.seen_but([]) == chains.seen()
+        # and: what is not held is not claimed anyway
+        assert Chains(anna.events[:2]).seen_but([anna.last.dot]) == (anna.piece(1, 2),)
+
     def test_an_event_is_held_and_another_of_its_seq_is_not(self, anna: Hand) -> None:
         chains = Chains(anna.events[:2])
 
@@ -184,6 +194,14 @@ class TestForks:
         assert set(seen) == {one.piece(1, 4), other.piece(1, 4)}  # event 2 is on both branches and held
         without = Chains([one.events[0], *one.events[2:], *other.events[2:]]).seen()
         assert set(without) == {one.piece(1, 1), one.piece(3, 4), other.piece(3, 4)}
+
+    def test_what_was_not_seen_of_one_branch_leaves_the_other_whole(self) -> None:
+        one, other = fork()
+        chains = Chains([*one.events, *other.events])
+
+        claimed = chains.seen_but([one.events[2].dot])
+
+        assert claimed == tuple(sorted([one.piece(1, 2), one.piece(4, 4), other.piece(1, 4)]))
 
     def test_a_fork_shows_by_prev_alone(self) -> None:
         one, other = fork()
