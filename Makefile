@@ -29,7 +29,8 @@ lint: setup
 unit: setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-# Faults at every system call, where `make test` takes a part of them; with SWEEP=100, about so many of each command.
+# Faults at every system call, where `make test` takes a part of them, and state machines with many more examples. With
+# SWEEP=100 so many, or about so many, of each: faults of a command, histories of a machine that would run fewer.
 SWEEP ?= all
 sweep: setup
 	OTPKEEP_SWEEP=$(SWEEP) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m sweep

@@ -40,6 +40,7 @@ AT_ONCE = frozenset(
             "held",
             "new-device",
             "silent",
+            "unseen",
         ),
         *("rollback", "copied"),
         *("clock", "disk", "job", "config", "watching", "newer", "on-problem"),
@@ -50,8 +51,8 @@ PATIENT = frozenset({"stale", "gap", "locked", "watched-missing"})
 """Ordinary for a while, and told once they have lasted for the setting `stale_after_s`."""
 NEWS = frozenset({"new-device"})
 """Told once, and not as cleared."""
-WEEKLY = frozenset({"silent"})
-KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent", "retired"})
+WEEKLY = frozenset({"silent", "unseen"})
+KEYED = frozenset({"gap", "fork", "slots", "event", "clock", "silent", "unseen", "retired"})
 """Of these some, or all, are found only while the keys are here: that they are not found says nothing without them."""
 GRAVE = frozenset({"integrity", "damaged", "rejected", "fork", "rollback", "verify", "drill", "not-started"})
 """The backup itself is in doubt."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from otpkeep_daemon import histories
 from otpkeep_daemon.accounts import Accounts
+from otpkeep_daemon.carried import unseen
 from otpkeep_daemon.engine import Engine
 from otpkeep_daemon.healing import lost_files
 from otpkeep_daemon.newcomers import newcomers
@@ -129,7 +130,8 @@ def _vault_problems(store: Store, accounts: Accounts, names: Names, now_ms: int)
 def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent_s: int) -> list[dict[str, str]]:
     """Return the devices that are new, and, with keys, those that nobody has heard of for `silent_s`.
 
-    They are named by their ids: a label is nothing for a log.
+    With keys also, whether nothing of this one gets to the others. They are named by their ids: a label is nothing for
+    a log.
     """
     state = accounts.replica.state if accounts is not None else None
     found = []
@@ -143,7 +145,7 @@ def device_problems(store: Store, accounts: Accounts | None, now_ms: int, silent
         if now_ms - last >= silent_s * 1000:
             message = f"the device {device.hex()[:8]} was last heard of on {timestamp(last)}"
             found.append(problem("silent", message, _SILENT, device.hex()))
-    return found
+    return found + (unseen(store, accounts, now_ms) if accounts is not None else [])
 
 
 _RETIRED = (

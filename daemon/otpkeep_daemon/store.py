@@ -286,6 +286,15 @@ class Store(Packs):
         row = self._db.execute(query, (device,)).fetchone()
         return 0 if row is None else row[0]
 
+    def first_published_after(self, writer: bytes, seq: int) -> int | None:
+        """Return the wall time (ms) of a writer's first event after `seq` that was in the folder, None if none was."""
+        query = (
+            "SELECT wall FROM events JOIN files ON files.id = file"
+            " WHERE writer = ? AND seq > ? AND published = 1 ORDER BY seq LIMIT 1"
+        )
+        row = self._db.execute(query, (writer, seq)).fetchone()
+        return None if row is None else row[0]
+
     def writers(self) -> dict[bytes, bytes]:
         """Return the device id of each writer that is known."""
         return dict(self._db.execute("SELECT writer, device FROM writers").fetchall())

@@ -114,7 +114,7 @@ def test_a_mutated_file_gives_accounts_or_a_named_error(original: bytes, cuts: l
 
 
 @given(cuts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_mutated_encrypted_file_gives_accounts_or_a_named_error(cuts: list[tuple[int, int, bytes]]) -> None:
     assert isinstance(outcome(mutated(ENCRYPTED, cuts)), Parsed | OtpkeepError)
 

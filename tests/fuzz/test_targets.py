@@ -93,7 +93,7 @@ def mutated(draw: st.DrawFn, target: Target) -> bytes:
 
 @named
 def test_no_bytes_near_those_get_anything_else(target: Target) -> None:
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     @given(st.one_of(mutated(target), st.binary(max_size=300)))
     def check(data: bytes) -> None:
         outcome(target, data)

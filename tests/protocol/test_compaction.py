@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otpkeep_protocol.compaction import FANOUT, FEW_EVENTS, RUN_LIMIT, Leaving, Segment, merges, snapshot_due, stays
@@ -72,7 +72,6 @@ class TestMerging:
         assert all(sum(s.size for s in group) <= RUN_LIMIT for group in merges(made))
         assert merges(made)
 
-    @settings(deadline=None)
     @given(st.lists(st.integers(1, 40), min_size=1, max_size=120), st.sampled_from([2, 3, 8]))
     def test_whatever_comes_in_stays_in_order_and_few_files_are_left(self, days: list[int], fanout: int) -> None:
         files: list[Segment] = []

@@ -433,7 +433,7 @@ def join(*several: State) -> bytes:
     return encode(base)
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(stories)
 def test_a_state_is_what_the_oracle_says_with_any_holes(chance: random.Random) -> None:
     story = Story(chance, clones=False)
@@ -443,7 +443,7 @@ def test_a_state_is_what_the_oracle_says_with_any_holes(chance: random.Random) -
         assert_state(state, [story.facts[event] for event in held])
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(stories)
 def test_joining_states_is_folding_the_union_of_their_events(chance: random.Random) -> None:
     story = Story(chance, clones=False)
@@ -456,7 +456,7 @@ def test_joining_states_is_folding_the_union_of_their_events(chance: random.Rand
     assert join(decode(join(a, b)), c) == join(a, decode(join(b, c))) == encode(fold((in_a | in_b | in_c).values()))
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(stories)
 def test_a_state_goes_on_from_its_snapshot(chance: random.Random) -> None:
     story = Story(chance, clones=False)
@@ -472,7 +472,7 @@ def test_a_state_goes_on_from_its_snapshot(chance: random.Random) -> None:
     assert encode(base) == encode(fold(story.events))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(stories)
 def test_any_order_and_any_copies_give_the_same_bytes_even_with_forks(chance: random.Random) -> None:
     story = Story(chance, clones=True)
@@ -489,7 +489,7 @@ def test_any_order_and_any_copies_give_the_same_bytes_even_with_forks(chance: ra
         assert encode(fold(again, chains.forks)) == encode(expected)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(stories)
 def test_folding_anew_only_when_a_fork_changes_gives_the_same_bytes(chance: random.Random) -> None:
     """What a replica does: it folds as events come, and anew when its chains say so."""
@@ -506,7 +506,7 @@ def test_folding_anew_only_when_a_fork_changes_gives_the_same_bytes(chance: rand
     assert encode(state) == encode(fold(story.events, Chains(story.events).forks))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(stories)
 def test_holes_with_forks_depend_on_what_is_held_and_not_on_its_order(chance: random.Random) -> None:
     story = Story(chance, clones=True)
@@ -521,7 +521,7 @@ def test_holes_with_forks_depend_on_what_is_held_and_not_on_its_order(chance: ra
     assert encode(fold(part, one.forks)) == encode(fold(shuffled, other.forks))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stories)
 def test_history_says_what_each_author_knew(chance: random.Random) -> None:
     story = Story(chance, clones=True)
