@@ -29,6 +29,7 @@ FLIP_WINDOW_MS = 3_600_000
 
 MASS, EMPTY, OLDER, FLIPPING = "mass-delete", "empty", "older", "flipping"
 UNREADABLE, KEY, FORMAT = "unreadable", "another-key", "another-format"
+CUT = "cut-short"
 DELETED, SKIPPED = "deleted-here", "unread-entries"
 
 Identity = tuple[str, str]
@@ -59,12 +60,16 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a file last held, and how many entries could not be read; `past` digests its contents, newest last."""
+    """What a file last held, and how many entries could not be read; `past` digests its contents, newest last.
+
+    `ended` is whether its last line had an end, as `Parsed` has it.
+    """
 
     items: tuple[Item, ...] = ()
     skipped: int = 0
     past: tuple[bytes, ...] = ()
     flips: tuple[Flip, ...] = ()
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +183,13 @@ def decide(
     concurrent: bool = False,
     wall: int = 0,
     accepted: bool = False,
+    ended: bool = True,
 ) -> Decision:
     """Return what the new content `now` of a file does, or why it must wait.
 
     With `concurrent` it is another version beside the held one (a conflict copy is there): then absence deletes
     nothing, and only values that the account never had count. `accepted` is a person's word that nothing need wait.
+    `skipped` and `ended` are of the new content, as in Held.
     """
     changes = compare(held.items, now)
     flips: list[Flip] = []
@@ -196,7 +203,15 @@ def decide(
     recent = _recent(held.flips, flips, wall)
     made = Decision(tuple(drafts), changes.fresh, items, (*recent, *flips))
     reason = None if accepted else _reason(held, now, made, changes=changes, flips=flips, skipped=skipped)
+    if reason is None and not accepted and held.ended and not ended and _is_cut(now, made):
+        reason = CUT
     return replace(made, reason=reason)
+
+
+def _is_cut(now: Sequence[Item], made: Decision) -> bool:
+    """Tell whether a content without an end may be what is left of the one before, the last entry in part."""
+    last = next((item.account for item in made.items if now and item.label == now[-1].label), None)
+    return bool(made.deleted) or last in made.edited
 
 
 def _leaving(gone: Sequence[Item], kept: set[bytes | None], here: Here) -> list[Item]:
@@ -316,18 +331,19 @@ def _reason(
     return None
 
 
-def holding(before: Held, items: Sequence[Item], skipped: int, flips: tuple[Flip, ...]) -> Held:
+def holding(before: Held, items: Sequence[Item], skipped: int, flips: tuple[Flip, ...], *, ended: bool) -> Held:
     """Return what a file holds whose content has become `items`; the newest content is the last of its past."""
     digest = digest_of(items)
     past = (*(one for one in before.past if one != digest), digest)[-PAST:]
-    return Held(tuple(items), skipped, past, flips)
+    return Held(tuple(items), skipped, past, flips, ended)
 
 
 def encode(held: Held) -> bytes:
     """Return what a file last held as bytes; they contain secrets, and must be sealed."""
     items = [[i.label, list(i.identity) if i.identity else None, dict(i.fields), i.account] for i in held.items]
     flips = [[flip.wall, flip.place, flip.change, flip.back] for flip in held.flips]
-    return wire.encode({"items": items, "skipped": held.skipped, "past": list(held.past), "flips": flips})
+    value = {"items": items, "skipped": held.skipped, "past": list(held.past), "flips": flips, "ended": held.ended}
+    return wire.encode(value)
 
 
 def decode(data: bytes) -> Held:
@@ -338,4 +354,4 @@ def decode(data: bytes) -> Held:
         for label, identity, fields, account in value["items"]
     )
     flips = tuple(Flip(*flip) for flip in value["flips"])
-    return Held(items, value["skipped"], tuple(value["past"]), flips)
+    return Held(items, value["skipped"], tuple(value["past"]), flips, value.get("ended", True))

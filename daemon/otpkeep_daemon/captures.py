@@ -100,7 +100,14 @@ class Capture:
         here = self._here(opened.parsed.format if behind else None)
         secret = self._own_secrets()
         decision = capture.decide(
-            before, items, here, skipped=skipped, concurrent=concurrent, wall=self._now, accepted=accepted
+            before,
+            items,
+            here,
+            skipped=skipped,
+            concurrent=concurrent,
+            wall=self._now,
+            accepted=accepted,
+            ended=opened.parsed.ended,
         )
         rule = Revive.NEVER if held is None and not accepted else Revive.NEWS if concurrent else Revive.ALWAYS
         fresh = [item for item in decision.fresh if capture.secret_of(item) not in secret]
@@ -108,18 +115,16 @@ class Capture:
         made = Import(self._accounts, placeholder=False, revive=rule, captured=True, own_ids=own, taken=taken).plan(
             [{"fields": i.fields, "identity": i.identity, "label": i.label} for i in fresh]
         )
-        return self._captured(before, decision, made, items, skipped)
+        return self._captured(before, decision, made, opened)
 
-    def _captured(
-        self, before: Held, decision: Decision, made: Imported, items: Sequence[Item], skipped: int
-    ) -> Captured:
+    def _captured(self, before: Held, decision: Decision, made: Imported, opened: Opened) -> Captured:
         drafts = [draft for draft in decision.drafts if self._is_allowed(draft)]
         known = {item.label: item for item in decision.items}
-        now = tuple(known.get(item.label) or replace(item, account=made.became.get(item.label)) for item in items)
+        now = [known.get(i.label) or replace(i, account=made.became.get(i.label)) for i in items_of(opened)]
         edited = dict.fromkeys([*decision.edited, *made.changed])
         return Captured(
             (*drafts, *made.drafts),
-            capture.holding(before, now, skipped, decision.flips),
+            capture.holding(before, now, len(opened.parsed.skipped), decision.flips, ended=opened.parsed.ended),
             decision.reason,
             tuple(a.hex() for a in made.added),
             tuple(a.hex() for a in edited),

@@ -24,6 +24,7 @@ MISREAD = {
 }
 REASONS = {
     **MISREAD,
+    capture.CUT: "its last line has no end, as if the rest were missing",
     capture.MASS: f"more than {capture.MOST_DELETES} accounts would go at once",
     capture.OLDER: "it is an older state of this file, and would undo several edits",
     capture.FLIPPING: "two programs keep changing the same value back and forth",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from otpkeep_daemon.accounts import Accounts
-from otpkeep_daemon.capture import Held
+from otpkeep_daemon.capture import CUT, Held
 from otpkeep_daemon.captures import Capture, Misread
 from otpkeep_daemon.database import translated
 from otpkeep_daemon.folder_faults import unwritten
@@ -132,8 +132,7 @@ class Watching:
                 return True
             if isinstance(opened, Misread):
                 return self._misread(watch, content, opened)
-            self._take(accounts, watch, content, opened)
-        return False
+            return self._take(accounts, watch, content, opened)
 
     def _is_known(self, watch: Watch, content: Content) -> bool:
         """Tell whether this content was dealt with; what was held back of another content waits no longer then."""
@@ -170,8 +169,8 @@ class Watching:
         written = time.time() - content.stamp[2] / 1e9
         return not misread.lasting and max(time.monotonic() - since, written) < PATIENCE_S
 
-    def _take(self, accounts: Accounts, watch: Watch, content: Content, opened: Opened) -> None:
-        """Decide on a content and do it, or hold it back. Under the lock."""
+    def _take(self, accounts: Accounts, watch: Watch, content: Content, opened: Opened) -> bool:
+        """Decide on a content and do it, or hold it back. Under the lock. Return whether the rest may still come."""
         watched = self.watched
         copies = watched.watches.copies(watch.path).values()
         beside = watch.content is not None and any(copy.base == watch.content for copy in copies)
@@ -179,6 +178,8 @@ class Watching:
         captured = Capture(accounts, watched.around.now()).take(
             watched.held(accounts, watch), opened, own=watch.format == OWN, concurrent=beside, behind=behind
         )
+        if captured.reason == CUT and self._may_become_whole(watch.path, content, Misread(CUT, lasting=False)):
+            return True
         if captured.reason is not None:
             with watched.store.transaction():
                 watched.watches.hold(hold_of(watch.path, content.digest, captured.reason, captured))
@@ -186,6 +187,7 @@ class Watching:
             watch = replace(watch, content=content.digest, last_read=watched.around.now())
             watched.record(accounts, watch, captured)
         self._is_known(watch, content)
+        return False
 
     # conflict copies
 

@@ -127,7 +127,7 @@ class Writing:
     def _intend(self, job: Job, data: bytes) -> Places | None:
         """Commit what is about to be written; None if the vault or the file has changed meanwhile."""
         watched = self._watched
-        intended = _held_after(job, items_of(self._read(job, data)))
+        intended = _held_after(job, self._read(job, data))
         places = watched.places(job.watch)
         with watched.lock:
             if watched.accounts() is not job.accounts or watched.watches.get(job.watch.path) != job.watch:
@@ -257,8 +257,9 @@ def _under(accounts: Accounts, watch: Watch) -> Under | None:
     return Under(replica.keys.keyring.own_master_key(), replica.slot_statement()["values"]["own"])
 
 
-def _held_after(job: Job, items: Sequence[Item]) -> Held:
+def _held_after(job: Job, opened: Opened) -> Held:
     """Return what the file will hold, each entry with its account: by its id, as it was before, or by what it holds."""
+    items = items_of(opened)
     fresh = [Item("", None, account.to_fields(), ident) for ident, account in job.living.accounts.items()]
     known = {item.identity: item.account for item in job.held.items if item.identity is not None}
     pairs = capture.compare([*job.held.items, *_missing(job, fresh)], items).pairs
@@ -272,7 +273,7 @@ def _held_after(job: Job, items: Sequence[Item]) -> Held:
             or became.get(item.label)
         )
         now.append(replace(item, account=account))
-    return capture.holding(job.held, now, job.held.skipped, job.held.flips)
+    return capture.holding(job.held, now, job.held.skipped, job.held.flips, ended=opened.parsed.ended)
 
 
 def _missing(job: Job, fresh: Sequence[Item]) -> list[Item]:

@@ -36,12 +36,16 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file that was read. `unmapped` names what its entries hold beyond what an account can."""
+    """A file that was read. `unmapped` names what its entries hold beyond what an account can.
+
+    One that is not `ended` may be the beginning of another: its last line has no end.
+    """
 
     format: str
     entries: tuple[Entry, ...]
     skipped: tuple[Skipped, ...]
     unmapped: tuple[str, ...]
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True, repr=False)

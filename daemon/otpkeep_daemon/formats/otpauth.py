@@ -47,7 +47,7 @@ def read(data: bytes) -> Parsed:
             entries.append(Entry(_parse_line(line), None, label))
         except Malformed as problem:
             skipped.append(Skipped(label, problem.message))
-    return Parsed("otpauth", tuple(entries), tuple(skipped), ())
+    return Parsed("otpauth", tuple(entries), tuple(skipped), (), ended=_utf8(data).endswith(b"\n"))
 
 
 def write(accounts: Sequence[tuple[bytes, Account]]) -> Written:
