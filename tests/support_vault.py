@@ -31,7 +31,7 @@ from otpkeep_protocol.account import Otp
 from otpkeep_protocol.compaction import FANOUT
 from otpkeep_protocol.content import Author
 from otpkeep_protocol.events import Draft, Event, Place, compose
-from otpkeep_protocol.ids import Piece, device_id, sha256, writer_id
+from otpkeep_protocol.ids import Piece, device_id, event_hash, sha256, writer_id
 from otpkeep_protocol.keyring import Keyring, new_keyring, public_key
 from otpkeep_protocol.naming import file_name
 from otpkeep_protocol.state import encode
@@ -411,6 +411,12 @@ def slot_set(made: Sequence[bytes], ring: Keyring | None = None, supersedes: Ite
     values = {"slots": sorted(sha256(data) for data in made), "own": own}
     statement = make_statement(ring or keyring(), "slot.set", values, supersedes)
     return Draft("slot.set", extra={"statement": statement})
+
+
+def odd_run(hand: Hand, first: int = 1) -> bytes:
+    """The content of a hand's run from `first` on, of which the last pair may be one that no honest device makes."""
+    asserted = [hand.writer, len(hand.pairs), event_hash(hand.pairs[-1][0])]
+    return content._make(hand.author, hand.vault, "run", [list(pair) for pair in hand.pairs[first - 1 :]], asserted)
 
 
 def writer_of(author: Author, nonce: bytes) -> bytes:

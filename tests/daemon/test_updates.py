@@ -11,9 +11,9 @@ import pytest
 from otpkeep_daemon.accounts import edit_draft
 from otpkeep_protocol import content
 from otpkeep_protocol.events import Draft
-from otpkeep_protocol.ids import event_hash, sha256
+from otpkeep_protocol.ids import sha256
 from support_compaction import compact
-from support_vault import Device, Hand, World, add, deliver, raw_event, seal
+from support_vault import Device, Hand, World, add, deliver, odd_run, raw_event, seal
 
 FEATURE = "merge"
 UNDERSTOOD = frozenset({FEATURE})
@@ -133,7 +133,7 @@ def test_an_event_that_can_t_be_taken_for_what_it_seems_spoils_nothing_however_m
     laptop, ben = world.device("laptop"), Hand("ben")
     ben.write(add(bytes(16), name="mail"))
     ben.pairs.append(raw_event(writer=ben.writer, seq=3, prev=ben.last.hash, **ODD[what]))
-    first, second = (seal(run_of(ben, begin), f"run {begin}") for begin in (1, 2))
+    first, second = (seal(odd_run(ben, begin), f"run {begin}") for begin in (1, 2))
     assert [verdict.kind for verdict in laptop.replica.ingest([first, second])] == ["ok", "ok"]
     before = laptop.state()
     # when: the device starts again
@@ -142,7 +142,7 @@ def test_an_event_that_can_t_be_taken_for_what_it_seems_spoils_nothing_however_m
     assert laptop.state() == before
     assert laptop.names() == ["mail"]
     # and: also if a pack takes the first file away, the event has no effect, and is named
-    whole = seal(run_of(ben, 1), "merged")
+    whole = seal(odd_run(ben), "merged")
     laptop.replica.ingest([whole])
     laptop.restart()
     carl = Hand("carl")
@@ -153,10 +153,3 @@ def test_an_event_that_can_t_be_taken_for_what_it_seems_spoils_nothing_however_m
     assert found.problem is not None
     assert found.values is None
     assert laptop.state() == before
-
-
-def run_of(hand: Hand, first: int) -> bytes:
-    """Return the run from `first` on, of which the last event may be none that `make_run` would take."""
-    last = hand.pairs[-1][0]
-    asserted = [hand.writer, len(hand.pairs), event_hash(last)]
-    return content._make(hand.author, hand.vault, "run", [list(pair) for pair in hand.pairs[first - 1 :]], asserted)
