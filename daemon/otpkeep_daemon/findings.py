@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from otpkeep_daemon.problem import counted
 from otpkeep_protocol.ids import event_name
 
 NOTES = frozenset({"other-vault", "superseded-slot", "replaced", "fork", "slots", "event"})
