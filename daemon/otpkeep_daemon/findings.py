@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from otpkeep_daemon.problem import counted
 from otpkeep_protocol.ids import event_name
 
 NOTES = frozenset({"other-vault", "superseded-slot", "replaced", "fork", "slots", "event"})
@@ -101,15 +102,11 @@ def events_text(pieces: Iterable[tuple[bytes, int, int, int]]) -> str:
     pieces = list(pieces)
     spans = [_span(writer, first, last) for writer, first, last, _ in pieces]
     shown = ", ".join(spans[:_MOST]) + (", …" if len(spans) > _MOST else "")
-    return f"{_counted(sum(piece[3] for piece in pieces), 'event')} ({shown})"
+    return f"{counted(sum(piece[3] for piece in pieces), 'event')} ({shown})"
 
 
 def _span(writer: bytes, first: int, last: int) -> str:
     return event_name(writer, first) + (f" to {event_name(writer, last)}" if last > first else "")
-
-
-def _counted(number: int, one: str) -> str:
-    return f"{number} {one}{'' if number == 1 else 's'}"
 
 
 _ELSEWHERE = "Run `otpkeep verify --repair` on another device that has it (`otpkeep devices` lists them)."

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterable
 
 from otpkeep_daemon import logs
+from otpkeep_daemon.problem import counted
 from otpkeep_daemon.store import Store, StoredFile
 from otpkeep_protocol import wire
 from otpkeep_protocol.naming import NameKind, classify, hash_name
@@ -41,8 +42,15 @@ def note(
         return
     _keep(store, after)
     if after.raised and not before.raised:
-        counts = {f"lost-{device.hex()[:8] or 'slots'}": count for device, count in sorted(after.lost.items())}
-        log.warning(logs.event("rollback", **counts))
+        log.warning(logs.event("rollback", reason="the folder has gone back", lost=_in_words(after)))
+
+
+def _in_words(noted: Noted) -> str:
+    lost = sorted(noted.lost.items())
+    return ", ".join(
+        counted(count, "slot") if who == SLOTS else f"{counted(count, 'event')} of {who.hex()[:8]}"
+        for who, count in lost
+    )
 
 
 def noted(store: Store) -> Noted:

@@ -51,6 +51,12 @@ def test_an_icon_that_aegis_can_t_hold_leaves_the_one_that_is_there() -> None:
     assert made["db"]["entries"][0]["icon"] == "eA=="
 
 
+def test_text_that_no_unicode_encoding_holds_stays_as_the_escape_that_it_was() -> None:
+    data = document(entry_of(0), entry_of(1, future="\udc6a ü"))
+    made = aegis.rewrite(data, None, Rewrite(removed=frozenset({"entry 1"})))
+    assert json.loads(made)["db"]["entries"] == json.loads(data)["db"]["entries"][1:]
+
+
 def test_before_version_3_an_entry_has_one_group_by_name() -> None:
     old = entry_of(0, group="g")
     del old["groups"]

@@ -178,4 +178,7 @@ def _object(value: object, what: str) -> Mapping[str, object]:
 
 
 def _dump(value: object, indent: int | None) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=indent).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent).encode()
+    except UnicodeEncodeError:  # JSON can name half a character, and UTF-8 can't hold one
+        return json.dumps(value, indent=indent).encode()
