@@ -13,7 +13,7 @@ UNSEEN_MS = 14 * 24 * 3600 * 1000
 """A device says at least once a week what it has seen: after so long it is no delay."""
 _HINT = (
     "See that the cloud client sends from here: a folder that only receives, a full quota and a client that is signed "
-    "out look as usual. Until then, what is written here is on this machine alone."
+    "out look as usual. Or update otpkeep there. Until then, what is written here may be on this machine alone."
 )
 
 

@@ -15,6 +15,7 @@ from support_cli import Device
 from support_system import answers, carry, eventually, killed_at_the_end, launch, listed, need, ours, pair, status, uri
 
 MOST_QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
+REASONABLE = 200_000
 LIST = "otpauth://totp/Beispiel:{name}?secret=MFRGGZDFMZTWQ2LK&issuer=Beispiel\n"
 
 
@@ -44,8 +45,10 @@ def problems(device: Device) -> list[dict[str, Any]]:
 
 def overflow(directory: Path) -> None:
     """Make more events than the kernel keeps for one who doesn't read them, all about what no look is for."""
-    path = directory / ".syncthing.x.tmp"
-    for _ in range(int(MOST_QUEUED.read_text()) // 2 + 1):
+    path, most = directory / ".syncthing.x.tmp", int(MOST_QUEUED.read_text())
+    if most > REASONABLE:
+        pytest.skip(f"the kernel keeps {most} events, which takes too long to fill")
+    for _ in range(most // 2 + 1):
         path.touch()
         path.unlink()
 
