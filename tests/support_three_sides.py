@@ -74,7 +74,7 @@ class Side:
 
     def conflicts(self) -> dict[str, bytes]:
         """Return the content of the files that Syncthing made of those that lost a conflict, by name."""
-        return {path.name: path.read_bytes() for path in self.node.folder.glob("*.sync-conflict-*")}
+        return {path.name: path.read_bytes() for path in self.node.folder.glob("[!.~]*.sync-conflict-*.otpk")}
 
     def put_backs(self) -> list[str]:
         """Return the lines of the daemon's log that say that a file was put back."""

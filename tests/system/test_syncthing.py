@@ -143,6 +143,7 @@ def test_conflict_files_of_syncthing_are_read_told_and_never_deleted(trio: list[
     # when: they meet, then: Syncthing has put one version of each aside, and who made a file has put it right
     arrives(lambda: _put_aside(gamma) == {old.name, cut.name, hidden.name, twice.name, strange}, "there are conflicts")
     arrives(lambda: all(_are_whole(side, whole) for side in trio), "all files are whole under their own names")
+    arrives(lambda: all(side.conflicts() == gamma.conflicts() for side in trio), "the conflicts are everywhere")
     all_in_step(trio)
     assert [len(side.put_backs()) for side in trio] == [put_backs[0] + 2, put_backs[1], put_backs[2] + 2]
     # and: damaged versions that stay are told for what they are; the whole ones are no trouble
