@@ -94,8 +94,8 @@ class Here:
     placeholders: frozenset[bytes]
     had: Callable[[bytes], Mapping[str, set[bytes]]]
     had_elsewhere: Callable[[bytes], Mapping[str, set[bytes]]]
-    writes: Callable[[bytes, Collection[str]], tuple[Dot, ...]] = lambda _account, _registers: ()
-    is_behind: Callable[[Item], bool] = lambda _item: False
+    writes: Callable[[bytes, Collection[str]], tuple[Dot, ...]]
+    is_behind: Callable[[Item], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +202,8 @@ def decide(
     items = tuple(replace(after, account=before.account) for before, after in changes.pairs)
     recent = _recent(held.flips, flips, wall)
     made = Decision(tuple(drafts), changes.fresh, items, (*recent, *flips))
-    reason = None if accepted else _reason(held, now, made, changes=changes, flips=flips, skipped=skipped)
-    if reason is None and not accepted and held.ended and not ended and _is_cut(now, made):
-        reason = CUT
+    reason = None if accepted else _reason(held, now, made, changes=changes, flips=flips, skipped=skipped, ended=ended)
     return replace(made, reason=reason)
-
-
-def _is_cut(now: Sequence[Item], made: Decision) -> bool:
-    """Tell whether a content without an end may be what is left of the one before, the last entry in part."""
-    last = next((item.account for item in made.items if now and item.label == now[-1].label), None)
-    return bool(made.deleted) or last in made.edited
 
 
 def _leaving(gone: Sequence[Item], kept: set[bytes | None], here: Here) -> list[Item]:
@@ -313,7 +305,14 @@ def _recent(flips: Sequence[Flip], now: Sequence[Flip], wall: int) -> list[Flip]
 
 
 def _reason(
-    held: Held, now: Sequence[Item], made: Decision, *, changes: Changes, flips: Sequence[Flip], skipped: int
+    held: Held,
+    now: Sequence[Item],
+    made: Decision,
+    *,
+    changes: Changes,
+    flips: Sequence[Flip],
+    skipped: int,
+    ended: bool,
 ) -> str | None:
     """Return why this must wait for a person, None if it need not."""
     if held.items and not now:
@@ -328,7 +327,13 @@ def _reason(
         same_before = [f for f in made.flips if (f.place, f.change) == (flip.place, flip.change)]
         if len(same_before) >= FLIPS:
             return FLIPPING
-    return None
+    return CUT if held.ended and not ended and _is_cut(now, made) else None
+
+
+def _is_cut(now: Sequence[Item], made: Decision) -> bool:
+    """Tell whether a content without an end may be what is left of the one before, the last entry in part."""
+    last = next((item.account for item in made.items if now and item.label == now[-1].label), None)
+    return bool(made.deleted) or last in made.edited
 
 
 def holding(before: Held, items: Sequence[Item], skipped: int, flips: tuple[Flip, ...], *, ended: bool) -> Held:

@@ -95,7 +95,7 @@ class Capture:
 
         `concurrent` as for `capture.decide`; a file that is `behind` was not written since there was news.
         """
-        items, skipped = items_of(opened), len(opened.parsed.skipped)
+        items = items_of(opened)
         before = held or Held()
         here = self._here(opened.parsed.format if behind else None)
         secret = self._own_secrets()
@@ -103,7 +103,7 @@ class Capture:
             before,
             items,
             here,
-            skipped=skipped,
+            skipped=len(opened.parsed.skipped),
             concurrent=concurrent,
             wall=self._now,
             accepted=accepted,
@@ -115,12 +115,14 @@ class Capture:
         made = Import(self._accounts, placeholder=False, revive=rule, captured=True, own_ids=own, taken=taken).plan(
             [{"fields": i.fields, "identity": i.identity, "label": i.label} for i in fresh]
         )
-        return self._captured(before, decision, made, opened)
+        return self._captured(before, decision, made, items, opened)
 
-    def _captured(self, before: Held, decision: Decision, made: Imported, opened: Opened) -> Captured:
+    def _captured(
+        self, before: Held, decision: Decision, made: Imported, items: Sequence[Item], opened: Opened
+    ) -> Captured:
         drafts = [draft for draft in decision.drafts if self._is_allowed(draft)]
         known = {item.label: item for item in decision.items}
-        now = [known.get(i.label) or replace(i, account=made.became.get(i.label)) for i in items_of(opened)]
+        now = [known.get(item.label) or replace(item, account=made.became.get(item.label)) for item in items]
         edited = dict.fromkeys([*decision.edited, *made.changed])
         return Captured(
             (*drafts, *made.drafts),

@@ -171,8 +171,9 @@ class Engine:
         """Read what is new. Return how many files were, and why the store takes no more: what waits goes out anyway."""
         read = 0
         try:
-            with self._lock:
-                self._note(steps)
+            if steps.forget:
+                with self._lock, self._store.transaction():
+                    self._store.forget_looked(steps.forget)
             known = self._statements()
             for batch in _batches(steps.read, sizes):
                 read += self._read(batch, listing, looked)
@@ -296,11 +297,6 @@ class Engine:
     def _reads_back(self, name: str) -> bool:
         stored, data = self._store.file_named(name), read_one(self._folder, name)
         return stored is not None and data is not None and sha256(data) == stored.hash
-
-    def _note(self, steps: Plan) -> None:
-        if steps.forget:
-            with self._store.transaction():
-                self._store.forget_looked(steps.forget)
 
     # publishing
 

@@ -16,11 +16,15 @@ FIRST_CHUNK_SIZE = HEADER_SIZE + CHUNK + TAG + 1
 
 @dataclass(frozen=True, slots=True)
 class FolderFile:
-    """A file that says it is otpkeep's: its size in bytes, and its `start`. A long history need not be in memory."""
+    """A file that says it is otpkeep's: size in bytes and time of change (ns) as a look saw them, and its `start`.
+
+    A long history need not be in memory.
+    """
 
     folder: Folder = field(repr=False)
     name: str
     size: int
+    mtime_ns: int
     start: bytes = field(repr=False)
 
     def read(self) -> bytes | None:

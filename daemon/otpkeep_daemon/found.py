@@ -39,7 +39,7 @@ def _start_of_ours(folder: Folder, found: Found) -> FolderFile | None:
     except OtpkeepError:
         return None
     is_ours = sealing.has_magic(start) and found.size <= READ_LIMIT
-    return FolderFile(folder, found.name, found.size, start) if is_ours else None
+    return FolderFile(folder, found.name, found.size, found.mtime_ns, start) if is_ours else None
 
 
 def slots_of(files: Iterable[FolderFile], vault: VaultId) -> list[bytes]:

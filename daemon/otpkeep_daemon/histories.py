@@ -111,7 +111,7 @@ def _forked(fork: Fork, name: str) -> str:
 def _rollbacks(noted: Noted, names: Names) -> list[dict[str, str]]:
     found = []
     for device, count in sorted(noted.lost.items()):
-        what = counted(count, "slot") if device == SLOTS else f"{counted(count, 'event')} of {names.label(device)}"
+        what = regressions.lost_text(device, count, names.label(device))
         if noted.gone:
             message, hint = (
                 f"the folder has gone back: {what} that it held are gone from it; this device has them",

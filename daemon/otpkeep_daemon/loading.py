@@ -9,9 +9,11 @@ from otpkeep_daemon.device import is_slot_of
 from otpkeep_daemon.folder_file import FolderFile
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.replica import Replica
+from otpkeep_daemon.store import Looked
 from otpkeep_protocol import content
 from otpkeep_protocol.errors import Malformed, NotAuthentic, UnknownVersion
 from otpkeep_protocol.ids import sha256
+from otpkeep_protocol.naming import hash_name
 
 BATCH_FILES = 64
 BATCH_BYTES = 4_194_304
@@ -45,8 +47,13 @@ def take_in(replica: Replica, files: Collection[FolderFile], progress: Callable[
 
 
 def _ingest(replica: Replica, files: Iterable[FolderFile]) -> None:
-    contents = [data for file in files if (data := file.read()) is not None]
-    replica.ingest([data for data in contents if not replica.store.has(sha256(data))])
+    """Take in files; those that are stored now, under the name that they have, need not be read by the next look."""
+    store, now = replica.store, replica.around.now() // 1000
+    contents = [(file, data, sha256(data)) for file in files if (data := file.read()) is not None]
+    replica.ingest([data for _, data, digest in contents if not store.has(digest)])
+    stored = [file for file, _, digest in contents if file.name == hash_name(digest) and store.has(digest)]
+    with store.transaction():
+        store.set_looked([Looked(file.name, file.size, file.mtime_ns, "ok", now, file.name) for file in stored])
 
 
 def _batches(files: Iterable[FolderFile]) -> Iterator[list[FolderFile]]:

@@ -14,7 +14,7 @@ from otpkeep_daemon.store import Looked, Store
 from otpkeep_daemon.turns import Turns
 from otpkeep_protocol.errors import OtpkeepError
 from otpkeep_protocol.ids import sha256
-from otpkeep_protocol.naming import EXTENSION, file_name
+from otpkeep_protocol.naming import EXTENSION, hash_name
 from otpkeep_protocol.sealing import has_magic
 
 UNTOLD = ("ok", "slot", "foreign")
@@ -46,25 +46,26 @@ class Reading:
             replica = self._replica()
             if replica is None:
                 return 0
-            fresh = {name: data for name, data in contents.items() if not self._store.has(sha256(data))}
+            digests = {name: sha256(data) for name, data in contents.items()}
+            fresh = {name: data for name, data in contents.items() if not self._store.has(digests[name])}
             verdicts = dict(zip(fresh, replica.ingest(list(fresh.values())), strict=True))
             now = self._around.now() // 1000
             with self._store.transaction():
-                for name, data in contents.items():
-                    verdict = self._verdict(name, data, verdicts.get(name, Verdict("ok")))
+                for name, digest in digests.items():
+                    verdict = self._verdict(name, digest, verdicts.get(name, Verdict("ok")))
                     known = name in earlier and earlier[name].verdict == verdict.kind
                     since = earlier[name].since if known else now
                     if not known and verdict.kind not in UNTOLD:
                         log.info(logs.event("not-taken-in", file=name, verdict=verdict.kind, reason=verdict.detail))
-                    content = file_name(data) if verdict.kind in INTACT else ""
+                    content = hash_name(digest) if verdict.kind in INTACT else ""
                     self._store.set_looked(
                         [Looked(name, found[name].size, found[name].mtime_ns, verdict.kind, since, content)]
                     )
         return sum(verdict.kind == "ok" for verdict in verdicts.values())
 
-    def _verdict(self, name: str, data: bytes, verdict: Verdict) -> Verdict:
+    def _verdict(self, name: str, digest: bytes, verdict: Verdict) -> Verdict:
         stored = self._store.file_named(name)
-        if stored is not None and stored.hash != sha256(data):
+        if stored is not None and stored.hash != digest:
             return Verdict("damaged", "its bytes are not those that its name stands for")
         if verdict.kind == "foreign" and EXTENSION in name:
             return Verdict("pending", "not the bytes of a file of otpkeep, or not yet")

@@ -47,10 +47,12 @@ def note(
 
 def _in_words(noted: Noted) -> str:
     lost = sorted(noted.lost.items())
-    return ", ".join(
-        counted(count, "slot") if who == SLOTS else f"{counted(count, 'event')} of {who.hex()[:8]}"
-        for who, count in lost
-    )
+    return ", ".join(lost_text(who, count, who.hex()[:8]) for who, count in lost)
+
+
+def lost_text(who: bytes, count: int, name: str) -> str:
+    """Return how much is lost of a device that goes by `name`, or of the slots."""
+    return counted(count, "slot") if who == SLOTS else f"{counted(count, 'event')} of {name}"
 
 
 def noted(store: Store) -> Noted:

@@ -150,15 +150,15 @@ class Watching:
 
     def _misread(self, watch: Watch, content: Content, misread: Misread) -> bool:
         """Tell of a file that can't be read, once it is not still being written. Return whether it may be."""
-        if self._may_become_whole(watch.path, content, misread):
+        if not misread.lasting and self._may_become_whole(watch.path, content):
             return True
         with self.watched.store.transaction():
             self.watched.watches.hold(hold_of(watch.path, content.digest, misread.reason))
         self._is_known(watch, content)
         return False
 
-    def _may_become_whole(self, path: Path, content: Content, misread: Misread) -> bool:
-        """Tell whether to wait for the rest of a file: not for ever, and not where waiting can't help.
+    def _may_become_whole(self, path: Path, content: Content) -> bool:
+        """Tell whether to wait for the rest of a file: not for ever.
 
         A command that looks only once goes by the time of the last write.
         """
@@ -167,7 +167,7 @@ class Watching:
             since = time.monotonic()
             self._unread[path] = (content.digest, since)
         written = time.time() - content.stamp[2] / 1e9
-        return not misread.lasting and max(time.monotonic() - since, written) < PATIENCE_S
+        return max(time.monotonic() - since, written) < PATIENCE_S
 
     def _take(self, accounts: Accounts, watch: Watch, content: Content, opened: Opened) -> bool:
         """Decide on a content and do it, or hold it back. Under the lock. Return whether the rest may still come."""
@@ -178,7 +178,7 @@ class Watching:
         captured = Capture(accounts, watched.around.now()).take(
             watched.held(accounts, watch), opened, own=watch.format == OWN, concurrent=beside, behind=behind
         )
-        if captured.reason == CUT and self._may_become_whole(watch.path, content, Misread(CUT, lasting=False)):
+        if captured.reason == CUT and self._may_become_whole(watch.path, content):
             return True
         if captured.reason is not None:
             with watched.store.transaction():
@@ -228,7 +228,7 @@ class Watching:
 
     def _misread_copy(self, copy: Path, content: Content, misread: Misread) -> bool:
         """Wait for a copy that is being written; one that can't be read stays as it is, and is named in `status`."""
-        if self._may_become_whole(copy, content, misread):
+        if not misread.lasting and self._may_become_whole(copy, content):
             return True
         self._copy_stamps[copy] = content.stamp
         return False

@@ -157,10 +157,12 @@ def reread(data: bytes, doubtful: Collection[bytes] = (), reading: EventReading 
     value = wire.unpack(data)
     if value["kind"] != "run":
         return []
-    if not doubtful:
-        return [events.reread(envelope, body) for envelope, body in value["payload"]]
-    pairs = [(event_hash(envelope) in doubtful, envelope, body) for envelope, body in value["payload"]]
-    return [reading(envelope, body) if again else events.reread(envelope, body) for again, envelope, body in pairs]
+
+    def one(envelope: bytes, body: bytes | None) -> Event:
+        again = doubtful and event_hash(envelope) in doubtful
+        return reading(envelope, body) if again else events.reread(envelope, body)
+
+    return [one(envelope, body) for envelope, body in value["payload"]]
 
 
 def ends(data: bytes) -> tuple[WriterId, int, int]:

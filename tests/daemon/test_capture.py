@@ -27,7 +27,14 @@ def view(account: bytes, of: Item, *, deleted: bool = False, counter: int | None
 
 
 def here(*views: View, placeholders: tuple[bytes, ...] = (), had: Any = None, elsewhere: Any = None) -> Here:
-    return Here({v.account: v for v in views}, frozenset(placeholders), lambda _: had or {}, lambda _: elsewhere or {})
+    return Here(
+        {v.account: v for v in views},
+        frozenset(placeholders),
+        had=lambda _account: had or {},
+        had_elsewhere=lambda _account: elsewhere or {},
+        writes=lambda _account, _registers: (),
+        is_behind=lambda _item: False,
+    )
 
 
 def encoded(name: str, value: Any) -> set[bytes]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
 from otpkeep_daemon.calls import call
-from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import Ambiguous, NotFound, Refused, Usage
 from otpkeep_protocol.events import Draft
+from support_service import serve
 from support_vault import DAY_MS, Device, World, totp
 
 
@@ -20,14 +19,7 @@ def service(world: World) -> Service:
     """A laptop's service in a vault with a phone."""
     laptop, _phone = world.device("laptop"), world.device("phone")
     world.sync()
-    made = Service(
-        laptop.store,
-        laptop.folder,
-        OwnVault(laptop.path / "vault.aegis.json", laptop.random),
-        laptop.around,
-        pid=os.getpid(),
-    )
-    made.unlock(laptop.replica.keys)
+    made = serve(laptop)
     laptop.engine = made.engine
     return made
 
@@ -70,9 +62,7 @@ def test_of_two_devices_that_retire_and_use_at_once_the_later_word_counts_everyw
     world.sync()
     services = []
     for device in (laptop, phone):
-        own = OwnVault(device.path / "vault.aegis.json", device.random)
-        services.append(Service(device.store, device.folder, own, device.around, pid=os.getpid()))
-        services[-1].unlock(device.replica.keys)
+        services.append(serve(device))
         device.engine = services[-1].engine
     retire(services[0], "phone")
     phone.clock.ms += DAY_MS

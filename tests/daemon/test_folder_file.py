@@ -21,7 +21,7 @@ def folder() -> MemoryFolder:
 
 def found(folder: MemoryFolder, data: bytes) -> FolderFile:
     folder.put(NAME, data)
-    return FolderFile(folder, NAME, len(data), data[:START_SIZE])
+    return FolderFile(folder, NAME, len(data), 1, data[:START_SIZE])
 
 
 def long_run(accounts: int = 600) -> bytes:

@@ -101,3 +101,17 @@ def test_a_snapshot_that_is_not_believed_is_not_counted(world: World, laptop: De
     files, _ = read_all(folder)
     assert take_in_snapshots(phone.replica, files.values()) == 0
     assert phone.names() == []
+
+
+def test_the_first_look_reads_nothing_again_that_was_taken_in(world: World, laptop: Device) -> None:
+    phone, folder = fresh(world)
+    deliver(laptop, phone)
+    take_in(phone.replica, read_all(folder)[0].values(), lambda _done, _total: None)
+    stored = {file.name for file in phone.store.files()}
+    assert len(stored) > 1
+    folder.whole.clear()
+    # when
+    outcome = phone.run()
+    # then
+    assert outcome.trouble is None
+    assert not stored & set(folder.whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import support_service
 from otpkeep_daemon import sockets
 from otpkeep_daemon.calls import ask, call
 from otpkeep_daemon.config import Config, parse_config
@@ -23,7 +23,6 @@ from otpkeep_daemon.idle import Idle, is_due
 from otpkeep_daemon.keys import Keys
 from otpkeep_daemon.maintenance import _while_possible
 from otpkeep_daemon.operations.verifying import verification
-from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.replica import Replica
 from otpkeep_daemon.scheduler import Postponed
 from otpkeep_daemon.server import Server
@@ -65,10 +64,7 @@ def serve(device: Device, clock: Seconds) -> Service:
     """Return the service of an unlocked daemon that locks itself after AFTER_S."""
     with device.store.transaction():
         device.store.put("folder", b"/nowhere")
-    own = OwnVault(device.path / "vault.aegis.json", device.random)
-    made = Service(
-        device.store, device.folder, own, device.around, pid=os.getpid(), config=lambda: Config(lock_after_s=AFTER_S)
-    )
+    made = support_service.serve(device, locked=True, config=lambda: Config(lock_after_s=AFTER_S))
     made.idle = Idle(clock)
     made.unlock(device.replica.keys)
     return made

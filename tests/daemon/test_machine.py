@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+import support_service
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.clocks import DAY_MS
 from otpkeep_daemon.memory_folder import MemoryFolder
-from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.retries import EVERY_S
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.plan import PATIENCE_S
@@ -21,10 +20,7 @@ def serve(device: Device) -> Service:
     """A daemon's service on the device's store and folder."""
     with device.store.transaction():
         device.store.put("folder", b"/in/memory")
-    own = OwnVault(device.path / "vault.aegis.json", device.random)
-    service = Service(device.store, device.folder, own, device.around, pid=os.getpid())
-    service.unlock(device.replica.keys)
-    return service
+    return support_service.serve(device)
 
 
 class Counting(MemoryFolder):

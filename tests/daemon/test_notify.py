@@ -15,11 +15,10 @@ import pytest
 
 from otpkeep_daemon.engine import BATCH
 from otpkeep_daemon.notify import Supervisor
-from otpkeep_daemon.own_vault import OwnVault
-from otpkeep_daemon.service import Service
 from otpkeep_daemon.worker import Worker
 from support_cli import Device as Program
 from support_cli import secret_file
+from support_service import serve
 from support_system import eventually, killed_at_the_end, launch, status
 from support_vault import Device, deliver
 
@@ -87,8 +86,7 @@ def test_without_a_supervisor_nothing_is_said_and_one_that_is_gone_harms_nobody(
 
 
 def test_passes_are_made_in_time_though_nothing_prompts_them(laptop: Device) -> None:
-    own = OwnVault(laptop.path / "vault.aegis.json", laptop.random)
-    service = Service(laptop.store, laptop.folder, own, laptop.around, pid=os.getpid())
+    service = serve(laptop, locked=True)
     passes: list[float] = []
     worker = Worker(
         service,
@@ -140,8 +138,7 @@ def test_a_service_whose_passphrase_does_not_fit_starts_locked_and_says_why(ear:
 
 
 def test_a_pass_that_fails_is_a_problem_until_one_does_not(laptop: Device) -> None:
-    own = OwnVault(laptop.path / "vault.aegis.json", laptop.random)
-    service = Service(laptop.store, laptop.folder, own, laptop.around, pid=os.getpid())
+    service = serve(laptop, locked=True)
     passes: list[int] = []
     worker = Worker(service, lambda: 0.01, passed=lambda: passes.append(1), failed=lambda: passes.append(0))
     # given: a store of which nothing can be read, as of a damaged one

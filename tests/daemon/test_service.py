@@ -17,7 +17,6 @@ from otpkeep_daemon.calls import call
 from otpkeep_daemon.engine import BATCH
 from otpkeep_daemon.folder import Published
 from otpkeep_daemon.memory_folder import MemoryFolder
-from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.server import Server
 from otpkeep_daemon.service import Service
 from otpkeep_protocol import control
@@ -25,6 +24,7 @@ from otpkeep_protocol.control import Request
 from otpkeep_protocol.errors import Busy, Locked, NotFound, OtpkeepError
 from support_cli import PROGRAM, environment
 from support_cli import Device as Program
+from support_service import serve
 from support_system import answers, eventually, need, need_root, uri
 from support_vault import Device, World, keyring
 
@@ -32,14 +32,6 @@ LIST = {"tag": None, "deleted": False, "secrets": False}
 STRANGER = 65_534
 LONER = 54_321
 """A user who has no processes, so that a bound on their number is one on ours."""
-
-
-def serve(device: Device, *, locked: bool) -> Service:
-    own = OwnVault(device.path / "vault.aegis.json", device.random)
-    service = Service(device.store, device.folder, own, device.around, pid=os.getpid())
-    if not locked:
-        service.unlock(device.replica.keys)
-    return service
 
 
 def is_locked(service: Service) -> bool:

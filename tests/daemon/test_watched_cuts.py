@@ -12,9 +12,10 @@ from otpkeep_daemon import capture
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.captures import Capture, Captured, Misread, open_content
 from otpkeep_daemon.formats import aegis, registry
-from otpkeep_daemon.own_vault import OwnVault, exportable
+from otpkeep_daemon.own_vault import exportable
 from otpkeep_daemon.service import Service
 from otpkeep_daemon.watching import PATIENCE_S
+from support_service import serve
 from support_system import uri
 from support_vault import World
 from support_watch import AegisFile
@@ -26,11 +27,7 @@ CUT = LIST[: LIST.rindex(b"&issuer") - 4]
 
 @pytest.fixture
 def service(world: World) -> Service:
-    device = world.device("laptop")
-    own = OwnVault(device.path / "vault.aegis.json", device.random)
-    made = Service(device.store, device.folder, own, device.around, pid=os.getpid())
-    made.unlock(device.replica.keys)
-    return made
+    return serve(world.device("laptop"))
 
 
 @pytest.fixture

@@ -15,20 +15,13 @@ from otpkeep_daemon import exchange, vault_files
 from otpkeep_daemon.calls import call
 from otpkeep_daemon.formats import aegis, registry
 from otpkeep_daemon.formats.entry import Rewrite
-from otpkeep_daemon.own_vault import OwnVault
 from otpkeep_daemon.problems import watched_problems
 from otpkeep_daemon.service import Service
 from otpkeep_protocol.errors import NotFound, Refused, WrongPassphrase
+from support_service import serve
 from support_system import base32
-from support_vault import Device, World, publish_slots, totp
+from support_vault import World, publish_slots, totp
 from support_watch import ENCRYPTED, PASSWORD, AegisFile, entry_of, in_place, uuid_of
-
-
-def serve(device: Device) -> Service:
-    own = OwnVault(device.path / "vault.aegis.json", device.random)
-    service = Service(device.store, device.folder, own, device.around, pid=os.getpid())
-    service.unlock(device.replica.keys)
-    return service
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from otpkeep_daemon import exchange, watching
-from otpkeep_daemon.own_vault import OwnVault
-from otpkeep_daemon.service import Service
 from otpkeep_daemon.vault_files import Content, read_stable
+from support_service import serve
 from support_vault import World, deliver
 from support_watch import AegisFile
 
@@ -23,9 +21,7 @@ class Side:
 
     def __init__(self, world: World, tmp_path: Path, *, two_way: bool) -> None:
         self.laptop, self.phone = world.device("laptop"), world.device("phone")
-        own = OwnVault(self.laptop.path / "vault.aegis.json", self.laptop.random)
-        self.service = Service(self.laptop.store, self.laptop.folder, own, self.laptop.around, pid=os.getpid())
-        self.service.unlock(self.laptop.replica.keys)
+        self.service = serve(self.laptop)
         self.file = AegisFile(tmp_path / "aegis.json", entries=6)
         with self.service.watched.turn():
             self.service.reviewing.begin(self.service.open, self.file.path, format=None, two_way=two_way, password=None)
